@@ -1,0 +1,253 @@
+/*-------------------------------------------------------------------------
+ *
+ * animation.c
+ *	  Animations, frame by frame, by libwebp's animation encoder.
+ *
+ * Frames are decoded anew for every attempt: that is cheap against encoding
+ * them, and holds one canvas in memory instead of all.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <webp/mux.h>
+
+#include "animation.h"
+#include "budget.h"
+#include "encode.h"
+#include "keep.h"
+#include "orient.h"
+#include "prepare.h"
+#include "resize.h"
+
+typedef struct Animation
+{
+	const uint8_t *data;
+	size_t		length;
+	const ImageFacts *facts;
+	const ImageCompressOptions *options;
+	const ImageLimits *limits;
+	ColorTransform *transform;
+	int			encodes;
+} Animation;
+
+/*
+ * One canvas to a picture ready for the encoder, width x height before
+ * orientation.
+ */
+static ImageStatus
+animation_frame(const Animation *animation, const uint8_t *canvas, int width,
+				int height, WebPPicture *picture, ImageError *error)
+{
+	const ImageFacts *facts = animation->facts;
+	ImageSink	sink;
+	Raster		frame;
+	ImageStatus status;
+
+	memset(&sink, 0, sizeof(sink));
+	memset(&frame, 0, sizeof(frame));
+	sink.limits = *animation->limits;
+	sink.target = animation->options->max_dimension;
+	sink.ignore_alpha = (animation->options->alpha == IMAGE_ALPHA_DROP);
+	status = image_sink_begin(&sink, facts->width, facts->height, SINK_RGBA, error);
+	for (uint32_t y = 0; y < facts->height && status == IMAGE_OK; y++)
+		status = image_sink_row(&sink, canvas + (size_t) y * facts->width * 4, error);
+	if (status == IMAGE_OK)
+		status = resize_raster(&sink.raster, width, height, &frame, error);
+	image_sink_free(&sink);
+	if (status == IMAGE_OK)
+		status = orient_raster(&frame, facts->orientation, error);
+	if (status == IMAGE_OK)
+		status = color_to_srgb(&frame, animation->transform, error);
+	if (status == IMAGE_OK)
+		status = prepare_alpha(&frame, animation->options, error);
+	if (status == IMAGE_OK)
+		status = encoder_pack_argb(picture, &frame, error);
+	raster_free(&frame);
+	return status;
+}
+
+/* Feeds all frames to the encoder; *end is when the last one ends. */
+static ImageStatus
+animation_add_frames(const Animation *animation, FrameReader *reader, int width,
+					 int height, WebPAnimEncoder *encoder, const WebPConfig *config,
+					 int *end, ImageError *error)
+{
+	int64_t		time = 0;
+
+	for (;;)
+	{
+		const uint8_t *canvas;
+		int			duration;
+		WebPPicture picture;
+		ImageStatus status;
+
+		status = frame_reader_next(reader, &canvas, &duration, error);
+		if (status != IMAGE_OK)
+			return status;
+		if (canvas == NULL)
+		{
+			*end = (int) time;
+			return IMAGE_OK;
+		}
+		status = animation_frame(animation, canvas, width, height, &picture, error);
+		if (status != IMAGE_OK)
+			return status;
+		if (!WebPAnimEncoderAdd(encoder, &picture, (int) time, config))
+			status = encoder_fail(error, picture.error_code == VP8_ENC_OK ?
+								  VP8_ENC_ERROR_OUT_OF_MEMORY : picture.error_code);
+		WebPPictureFree(&picture);
+		if (status != IMAGE_OK)
+			return status;
+
+		/* a WebP counts milliseconds in 24 bits a frame; all in an int */
+		time += duration < 0 ? 0 : (duration > 0xFFFFFF ? 0xFFFFFF : duration);
+		if (time > INT32_MAX)
+			return image_fail(error, IMAGE_UNSUPPORTED, "animation lasts too long");
+	}
+}
+
+/*
+ * Sets how often to play, which is known only after the last frame, when the
+ * encoder can't be told any more.
+ */
+static ImageStatus
+animation_set_loops(WebPData *assembled, int loops, ImageError *error)
+{
+	WebPMux    *mux = WebPMuxCreate(assembled, 0);
+	WebPMuxAnimParams params;
+	WebPData	again = {NULL, 0};
+	WebPMuxError code;
+
+	if (mux == NULL)
+		return image_fail(error, IMAGE_NO_MEMORY, "out of memory for an animation");
+	code = WebPMuxGetAnimationParams(mux, &params);
+	if (code == WEBP_MUX_NOT_FOUND)
+	{
+		/* frames that were all alike have become a still */
+		WebPMuxDelete(mux);
+		return IMAGE_OK;
+	}
+	params.loop_count = loops;
+	if (code == WEBP_MUX_OK)
+		code = WebPMuxSetAnimationParams(mux, &params);
+	if (code == WEBP_MUX_OK)
+		code = WebPMuxAssemble(mux, &again);
+	WebPMuxDelete(mux);
+	if (code != WEBP_MUX_OK)
+		return image_fail(error, IMAGE_NO_MEMORY, "out of memory for an animation");
+	WebPDataClear(assembled);
+	*assembled = again;
+	return IMAGE_OK;
+}
+
+static ImageStatus
+animation_encode(void *context, int side, int quality, uint8_t **data, size_t *length,
+				 ImageError *error)
+{
+	Animation  *animation = context;
+	const ImageCompressOptions *options = animation->options;
+	bool		turned = orientation_transposes(animation->facts->orientation);
+	WebPAnimEncoderOptions settings;
+	WebPAnimEncoder *encoder;
+	WebPConfig	config;
+	WebPData	assembled = {NULL, 0};
+	FrameReader *reader = NULL;
+	ImageStatus status;
+	int			width;
+	int			height;
+	int			end = 0;
+
+	if (!WebPAnimEncoderOptionsInit(&settings) ||
+		!encoder_config(&config, options->effort, quality))
+		return image_fail(error, IMAGE_INTERNAL, "libwebp refuses its settings");
+
+	/* frames that look drawn may be smaller lossless: let it take which is */
+	settings.allow_mixed = (options->lossless == IMAGE_LOSSLESS_AUTO &&
+							(animation->facts->format == FACTS_FORMAT_GIF ||
+							 animation->facts->webp_lossless));
+
+	resize_fit(animation->facts->width, animation->facts->height, side, &width, &height);
+	encoder = WebPAnimEncoderNew(turned ? height : width, turned ? width : height,
+								 &settings);
+	if (encoder == NULL)
+		return image_fail(error, IMAGE_NO_MEMORY, "out of memory for an animation");
+	animation->encodes++;
+	status = frame_reader_open(animation->data, animation->length, animation->facts,
+							   &reader, error);
+	if (status == IMAGE_OK)
+		status = animation_add_frames(animation, reader, width, height, encoder, &config,
+									  &end, error);
+	if (status == IMAGE_OK)
+	{
+		int			loops = frame_reader_loops(reader);
+
+		if (!WebPAnimEncoderAdd(encoder, NULL, end, NULL) ||
+			!WebPAnimEncoderAssemble(encoder, &assembled))
+			status = image_fail(error, IMAGE_NO_MEMORY, "out of memory for an animation");
+		else if (loops != 0)
+			status = animation_set_loops(&assembled, loops, error);
+		if (status != IMAGE_OK)
+			WebPDataClear(&assembled);
+	}
+	frame_reader_close(reader);
+	WebPAnimEncoderDelete(encoder);
+	*data = (uint8_t *) assembled.bytes;
+	*length = assembled.size;
+	return status;
+}
+
+ImageStatus
+animation_compress(const uint8_t *data, size_t length, const struct ImageFacts *facts,
+				   const ImageCompressOptions *options, const ImageLimits *limits,
+				   ImageResult *result, ImageError *error)
+{
+	Animation	animation;
+	BudgetTask	task;
+	BudgetBest	best;
+	bool		lossless = (options->lossless == IMAGE_LOSSLESS_ALWAYS);
+	ImageStatus status = IMAGE_OK;
+
+	memset(&animation, 0, sizeof(animation));
+	animation.data = data;
+	animation.length = length;
+	animation.facts = facts;
+	animation.options = options;
+	animation.limits = limits;
+	if (facts->format == FACTS_FORMAT_WEBP)
+	{
+		status = webp_color_transform(data, length, &animation.transform, error);
+		if (status != IMAGE_OK)
+			return status;
+	}
+
+	memset(&task, 0, sizeof(task));
+	task.encode = animation_encode;
+	task.context = &animation;
+	task.side = (int) (facts->width > facts->height ? facts->width : facts->height);
+	if (task.side > options->max_dimension)
+		task.side = options->max_dimension;
+	task.min_quality = lossless ? ENCODE_LOSSLESS : options->min_quality;
+	task.quality = lossless ? ENCODE_LOSSLESS : options->quality;
+	task.limit = (size_t) options->max_bytes;
+	task.wish = length < task.limit ? length : task.limit;
+	task.may_shrink = true;
+	status = budget_fit(&task, &best, error);
+	color_transform_free(animation.transform);
+	if (status == IMAGE_OK)
+	{
+		bool		turned = orientation_transposes(facts->orientation);
+		int			width;
+		int			height;
+
+		resize_fit(facts->width, facts->height, best.side, &width, &height);
+		result->data = best.data;
+		result->length = best.length;
+		result->width = turned ? height : width;
+		result->height = turned ? width : height;
+		result->quality = best.quality;
+		result->encodes = animation.encodes;
+	}
+	return status;
+}

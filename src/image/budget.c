@@ -1,0 +1,270 @@
+/*-------------------------------------------------------------------------
+ *
+ * budget.c
+ *	  The best picture that fits a number of bytes, in few encodes.
+ *
+ * libwebp turns a quality into a quantizer by a cube root of it (its
+ * QualityToCompression); on that scale the logarithm of the size is nearly a
+ * straight line.  So one encode and a usual slope give a good guess, two give
+ * the picture's own slope, and the third is mostly the answer.  The side of a
+ * picture that has to shrink is found the same way, on a log-log scale.
+ * Every step keeps a bracket (fits below, does not fit above), so a search
+ * ends, and ends at a result that was really made.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "budget.h"
+
+/* d(log size) / d(compression) of photographs, before two sizes are known. */
+#define BUDGET_USUAL_SLOPE 4.5
+
+/* d(log size) / d(log side) likewise; 2 would be bytes by area. */
+#define BUDGET_USUAL_SIDE_SLOPE 1.6
+
+/* After so many tries the model is no use for this picture: halve instead. */
+#define BUDGET_MODEL_TRIES 5
+
+/* Aim this much below the budget: to fit is worth more than to be close. */
+#define BUDGET_MARGIN 0.003
+
+/* A side whose result fills this much of the limit is large enough. */
+#define BUDGET_SIDE_FILL 0.8
+
+/* Nor is it worth more tries than this to find a larger one. */
+#define BUDGET_SIDE_TRIES 6
+
+/* A size that was found; at is a quality or a side, 0 if there is none yet. */
+typedef struct BudgetPoint
+{
+	int			at;
+	double		log_size;
+} BudgetPoint;
+
+/* libwebp's compression factor, 0..1, of a quality (src/enc/quant_enc.c). */
+static double
+quality_to_compression(double quality)
+{
+	double		c = quality / 100.0;
+
+	return cbrt(c < 0.75 ? c * (2.0 / 3.0) : 2.0 * c - 1.0);
+}
+
+static double
+compression_to_quality(double compression)
+{
+	double		linear = compression <= 0 ? 0 : compression * compression * compression;
+
+	return 100.0 * (linear < 0.5 ? linear * 1.5 : (linear + 1.0) / 2.0);
+}
+
+void
+budget_best_free(BudgetBest *best)
+{
+	free(best->data);
+	memset(best, 0, sizeof(*best));
+}
+
+/*
+ * Encodes once.  The result becomes best if it is the first, if it keeps the
+ * budget and best does not or has less quality or side, or if neither does
+ * and it is the smaller.
+ */
+static ImageStatus
+budget_try(const BudgetTask *task, int side, int quality, size_t budget,
+		   BudgetBest *best, size_t *length, ImageError *error)
+{
+	uint8_t    *data;
+	ImageStatus status;
+	bool		better;
+
+	status = task->encode(task->context, side, quality, &data, length, error);
+	if (status != IMAGE_OK)
+		return status;
+	if (best->data == NULL)
+		better = true;
+	else if (*length <= budget)
+		better = best->length > budget || side > best->side ||
+			(side == best->side && quality > best->quality);
+	else
+		better = *length < best->length;
+	if (!better)
+	{
+		free(data);
+		return IMAGE_OK;
+	}
+	free(best->data);
+	best->data = data;
+	best->length = *length;
+	best->side = side;
+	best->quality = quality;
+	return IMAGE_OK;
+}
+
+/* The slope between two points, kept within what pictures have. */
+static double
+quality_slope(const BudgetPoint *low, const BudgetPoint *high)
+{
+	double		slope;
+
+	if (low->at == 0 || high->at == 0 || low->at == high->at)
+		return BUDGET_USUAL_SLOPE;
+	slope = (high->log_size - low->log_size) /
+		(quality_to_compression(high->at) - quality_to_compression(low->at));
+	return fmin(fmax(slope, 0.5), 20.0);
+}
+
+/*
+ * Searches the best quality at one side that keeps the budget, beginning with
+ * first, unless best has a result of that already.
+ */
+static ImageStatus
+search_quality(const BudgetTask *task, int side, int first, size_t budget,
+			   BudgetBest *best, ImageError *error)
+{
+	double		log_budget = log((double) budget);
+	double		goal = log_budget - BUDGET_MARGIN;
+	BudgetPoint fits = {0, 0};	/* the highest that does */
+	BudgetPoint over = {0, 0};	/* the lowest that does not */
+	BudgetPoint before = {0, 0};	/* another point, for the slope */
+	int			next = first;
+
+	for (int tries = 1;; tries++)
+	{
+		BudgetPoint here;
+		BudgetPoint from;
+		double		slope;
+		size_t		length;
+
+		if (best->data != NULL && best->side == side && best->quality == next)
+			length = best->length;
+		else
+		{
+			ImageStatus status = budget_try(task, side, next, budget, best, &length, error);
+
+			if (status != IMAGE_OK)
+				return status;
+		}
+		here.at = next;
+		here.log_size = log((double) length);
+		if (length <= budget)
+		{
+			before = fits;
+			fits = here;
+		}
+		else
+		{
+			before = over;
+			over = here;
+		}
+		if (fits.at == task->quality || over.at == task->min_quality ||
+			(fits.at != 0 && over.at != 0 && over.at - fits.at <= 1))
+			return IMAGE_OK;
+
+		if (fits.at != 0 && over.at != 0)
+		{
+			double		step = quality_to_compression(fits.at + 1) -
+				quality_to_compression(fits.at);
+
+			slope = quality_slope(&fits, &over);
+
+			/*
+			 * One quality more would pass the budget even on half the slope:
+			 * do not spend an encode on seeing it.
+			 */
+			if (fits.log_size + 0.5 * slope * step > log_budget)
+				return IMAGE_OK;
+			from = fits;
+		}
+		else
+		{
+			from = fits.at != 0 ? fits : over;
+			slope = fits.at != 0 ? quality_slope(&before, &fits) : quality_slope(&over, &before);
+		}
+		next = (int) floor(compression_to_quality(quality_to_compression(from.at) +
+												  (goal - from.log_size) / slope));
+		if (tries > BUDGET_MODEL_TRIES)
+			next = ((fits.at != 0 ? fits.at : task->min_quality) +
+					(over.at != 0 ? over.at : task->quality)) / 2;
+
+		/* stay within the bracket */
+		if (next <= (fits.at != 0 ? fits.at : task->min_quality - 1))
+			next = fits.at != 0 ? fits.at + 1 : task->min_quality;
+		if (next >= (over.at != 0 ? over.at : task->quality + 1))
+			next = over.at != 0 ? over.at - 1 : task->quality;
+	}
+}
+
+/*
+ * Searches the largest side whose result at the lowest quality keeps the
+ * limit; too_large is what the side wanted took.
+ */
+static ImageStatus
+search_side(const BudgetTask *task, size_t too_large, BudgetBest *best, ImageError *error)
+{
+	double		goal = log((double) task->limit * (1.0 + BUDGET_SIDE_FILL) / 2.0);
+	BudgetPoint fits = {0, 0};
+	BudgetPoint over = {task->side, log((double) too_large)};
+	double		slope = BUDGET_USUAL_SIDE_SLOPE;
+	int			tries = 0;
+
+	for (;;)
+	{
+		BudgetPoint from = fits.at != 0 ? fits : over;
+		BudgetPoint here;
+		size_t		length;
+		ImageStatus status;
+		int			next;
+
+		if (over.at == 1)
+			return image_fail_limit(error, "max_bytes",
+									"picture cannot be made to fit in %zu bytes",
+									task->limit);
+		next = (int) (from.at * exp((goal - from.log_size) / slope));
+		if (next <= fits.at)
+			next = fits.at + 1;
+		if (next >= over.at)
+			next = over.at - 1;
+
+		status = budget_try(task, next, task->min_quality, task->limit, best, &length, error);
+		if (status != IMAGE_OK)
+			return status;
+		here.at = next;
+		here.log_size = log((double) length);
+		if (from.at != here.at)
+			slope = fmin(fmax((here.log_size - from.log_size) / log((double) here.at / from.at),
+							  0.5), 6.0);
+		if (length <= task->limit)
+			fits = here;
+		else
+			over = here;
+		if (fits.at != 0 &&
+			(++tries >= BUDGET_SIDE_TRIES || over.at - fits.at <= 1 ||
+			 (double) best->length >= BUDGET_SIDE_FILL * (double) task->limit))
+			return IMAGE_OK;
+	}
+}
+
+ImageStatus
+budget_fit(const BudgetTask *task, BudgetBest *best, ImageError *error)
+{
+	ImageStatus status;
+
+	memset(best, 0, sizeof(*best));
+	status = search_quality(task, task->side, task->quality, task->wish, best, error);
+	if (status == IMAGE_OK && best->length > task->limit && task->may_shrink)
+	{
+		size_t		too_large = best->length;
+
+		status = search_side(task, too_large, best, error);
+		if (status == IMAGE_OK)
+			status = search_quality(task, best->side, task->min_quality, task->limit,
+									best, error);
+	}
+	if (status != IMAGE_OK)
+		budget_best_free(best);
+	return status;
+}

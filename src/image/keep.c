@@ -1,0 +1,214 @@
+/*-------------------------------------------------------------------------
+ *
+ * keep.c
+ *	  WebP that needs no encoding.
+ *
+ * Encoding a lossy picture again loses quality each time, so a WebP within
+ * the limits stays as it is, bit for bit; and if only chunks around the coded
+ * picture are in the way, they go and it stays.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include <webp/decode.h>
+#include <webp/demux.h>
+#include <webp/mux.h>
+
+#include "keep.h"
+
+ImageStatus
+webp_color_transform(const uint8_t *data, size_t length, ColorTransform **transform,
+					 ImageError *error)
+{
+	WebPData	bytes = {data, length};
+	WebPDemuxer *demuxer = WebPDemux(&bytes);
+	WebPChunkIterator chunk;
+	ImageStatus status = IMAGE_OK;
+
+	*transform = NULL;
+	if (demuxer == NULL)
+		return IMAGE_OK;
+	if (WebPDemuxGetChunk(demuxer, "ICCP", 1, &chunk))
+	{
+		status = color_transform_open(chunk.chunk.bytes, chunk.chunk.size, RASTER_RGB,
+									  transform, error);
+		WebPDemuxReleaseChunkIterator(&chunk);
+	}
+	WebPDemuxDelete(demuxer);
+	return status;
+}
+
+/*
+ * Decodes all of it, to see that it can be.  *opaque tells whether an
+ * animation shows nothing through: its frames have alpha even then, where
+ * they leave the pixels of the frame before.
+ */
+static ImageStatus
+decode_to_end(const uint8_t *data, size_t length, const ImageFacts *facts,
+			  bool *opaque, ImageError *error)
+{
+	ImageStatus status;
+
+	if (facts->animated)
+	{
+		FrameReader *reader;
+		const uint8_t *canvas;
+		int			duration;
+
+		status = frame_reader_open(data, length, facts, &reader, error);
+		if (status != IMAGE_OK)
+			return status;
+		*opaque = true;
+		for (;;)
+		{
+			size_t		pixels = (size_t) facts->width * facts->height;
+
+			status = frame_reader_next(reader, &canvas, &duration, error);
+			if (status != IMAGE_OK || canvas == NULL)
+				break;
+			for (size_t i = 0; i < pixels && *opaque; i++)
+				*opaque = (canvas[i * 4 + 3] == 255);
+		}
+		frame_reader_close(reader);
+		return status;
+	}
+	else
+	{
+		WebPDecoderConfig config;
+		VP8StatusCode code;
+
+		/* YUV is what a lossy picture is anyhow, and the smallest to hold */
+		*opaque = !facts->has_alpha;
+		if (!WebPInitDecoderConfig(&config))
+			return image_fail(error, IMAGE_INTERNAL, "libwebp's versions do not match");
+		config.output.colorspace = facts->webp_lossless ? MODE_BGRA : MODE_YUVA;
+		code = WebPDecode(data, length, &config);
+		WebPFreeDecBuffer(&config.output);
+		if (code == VP8_STATUS_OUT_OF_MEMORY)
+			return image_fail(error, IMAGE_NO_MEMORY, "out of memory for a WebP");
+		if (code != VP8_STATUS_OK)
+			return image_fail(error, IMAGE_DAMAGED, "WebP does not decode (code %d)",
+							  (int) code);
+		return IMAGE_OK;
+	}
+}
+
+/* Builds the file anew of nothing but its frames. */
+static ImageStatus
+rebuild(const uint8_t *data, size_t length, const ImageFacts *facts,
+		uint8_t **rebuilt, size_t *rebuilt_length, ImageError *error)
+{
+	WebPData	bytes = {data, length};
+	WebPData	assembled = {NULL, 0};
+	WebPMux    *from = WebPMuxCreate(&bytes, 0);
+	WebPMux    *to = WebPMuxNew();
+	WebPMuxError code = (from == NULL || to == NULL) ? WEBP_MUX_BAD_DATA : WEBP_MUX_OK;
+
+	if (code == WEBP_MUX_OK && facts->animated)
+	{
+		WebPMuxAnimParams params;
+		int			frames = 0;
+
+		code = WebPMuxNumChunks(from, WEBP_CHUNK_ANMF, &frames);
+		for (int i = 1; i <= frames && code == WEBP_MUX_OK; i++)
+		{
+			WebPMuxFrameInfo frame;
+
+			code = WebPMuxGetFrame(from, (uint32_t) i, &frame);
+			if (code != WEBP_MUX_OK)
+				break;
+			code = WebPMuxPushFrame(to, &frame, 1);
+			WebPDataClear(&frame.bitstream);
+		}
+		if (code == WEBP_MUX_OK)
+			code = WebPMuxGetAnimationParams(from, &params);
+		if (code == WEBP_MUX_OK)
+			code = WebPMuxSetAnimationParams(to, &params);
+		if (code == WEBP_MUX_OK)
+			code = WebPMuxSetCanvasSize(to, (int) facts->width, (int) facts->height);
+	}
+	else if (code == WEBP_MUX_OK)
+	{
+		WebPMuxFrameInfo frame;
+
+		code = WebPMuxGetFrame(from, 1, &frame);
+		if (code == WEBP_MUX_OK)
+		{
+			code = WebPMuxSetImage(to, &frame.bitstream, 1);
+			WebPDataClear(&frame.bitstream);
+		}
+	}
+	if (code == WEBP_MUX_OK)
+		code = WebPMuxAssemble(to, &assembled);
+	WebPMuxDelete(from);
+	WebPMuxDelete(to);
+
+	if (code == WEBP_MUX_MEMORY_ERROR)
+		return image_fail(error, IMAGE_NO_MEMORY, "out of memory for a WebP");
+	if (code != WEBP_MUX_OK)
+		return image_fail(error, IMAGE_DAMAGED, "WebP has chunks out of order");
+	*rebuilt = (uint8_t *) assembled.bytes;
+	*rebuilt_length = assembled.size;
+	return IMAGE_OK;
+}
+
+ImageStatus
+keep_webp(const uint8_t *data, size_t length, const struct ImageFacts *facts,
+		  const ImageCompressOptions *options, bool *kept, ImageResult *result,
+		  ImageError *error)
+{
+	ImageStatus status;
+	bool		opaque;
+	bool		stray = !facts->webp_exact || facts->has_metadata || facts->has_icc;
+
+	*kept = false;
+	if (facts->format != FACTS_FORMAT_WEBP ||
+		facts->width > (uint32_t) options->max_dimension ||
+		facts->height > (uint32_t) options->max_dimension ||
+		facts->orientation != 1 ||
+		(facts->has_alpha && !facts->animated && options->alpha != IMAGE_ALPHA_KEEP) ||
+		(facts->animated && options->animation != IMAGE_ANIMATION_KEEP) ||
+		(options->lossless == IMAGE_LOSSLESS_NEVER && facts->webp_lossless) ||
+		(options->lossless == IMAGE_LOSSLESS_ALWAYS && !facts->webp_lossless) ||
+		(!stray && length > (size_t) options->max_bytes))
+		return IMAGE_OK;
+
+	if (facts->has_icc)
+	{
+		ColorTransform *transform;
+
+		status = webp_color_transform(data, length, &transform, error);
+		if (status != IMAGE_OK || transform != NULL)
+		{
+			color_transform_free(transform);
+			return status;
+		}
+	}
+	status = decode_to_end(data, length, facts, &opaque, error);
+	if (status != IMAGE_OK || (!opaque && options->alpha != IMAGE_ALPHA_KEEP))
+		return status;
+
+	if (stray)
+	{
+		status = rebuild(data, length, facts, &result->data, &result->length, error);
+		if (status != IMAGE_OK)
+			return status;
+		if (result->length > (size_t) options->max_bytes)
+		{
+			free(result->data);
+			memset(result, 0, sizeof(*result));
+			return IMAGE_OK;
+		}
+	}
+	else
+	{
+		result->unchanged = true;
+		result->length = length;
+	}
+	result->width = (int32_t) facts->width;
+	result->height = (int32_t) facts->height;
+	*kept = true;
+	return IMAGE_OK;
+}

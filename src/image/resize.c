@@ -1,0 +1,347 @@
+/*-------------------------------------------------------------------------
+ *
+ * resize.c
+ *	  Rasters to other sizes, by zimg: Lanczos with three lobes.
+ *
+ * zimg works on planes.  Each plane says which part of it the picture covers,
+ * in fractions of samples, and that part (zimg's active region) is what gets
+ * resized: so odd sizes, subsampled chroma and DCT-scaled planes all land on
+ * the pixels they belong to.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <zimg.h>
+
+#include "resize.h"
+
+/* The part of a plane that is to fill the result, in samples. */
+typedef struct Region
+{
+	double		left;
+	double		top;
+	double		width;
+	double		height;
+} Region;
+
+void
+resize_fit(uint32_t width, uint32_t height, int max_dimension,
+		   int *result_width, int *result_height)
+{
+	uint32_t	longest = width > height ? width : height;
+
+	if (longest <= (uint32_t) max_dimension)
+	{
+		*result_width = (int) width;
+		*result_height = (int) height;
+		return;
+	}
+	*result_width = (int) (((uint64_t) width * max_dimension * 2 + longest) / (2 * (uint64_t) longest));
+	*result_height = (int) (((uint64_t) height * max_dimension * 2 + longest) / (2 * (uint64_t) longest));
+	if (*result_width < 1)
+		*result_width = 1;
+	if (*result_height < 1)
+		*result_height = 1;
+}
+
+/*
+ * The mean of the source samples that each result sample covers, in one
+ * dimension: for pictures too thin for zimg's filters.
+ */
+static void
+average_line(const uint8_t *source, ptrdiff_t source_step, int source_length,
+			 double start, double extent,
+			 uint8_t *result, ptrdiff_t result_step, int result_length)
+{
+	for (int i = 0; i < result_length; i++)
+	{
+		double		from = start + extent * i / result_length;
+		double		to = start + extent * (i + 1) / result_length;
+		double		sum = 0;
+		double		weight = 0;
+		int			first = (int) floor(from);
+		int			last = (int) ceil(to);
+
+		for (int s = first; s < last; s++)
+		{
+			double		part = fmin(to, s + 1.0) - fmax(from, s);
+			int			at = s < 0 ? 0 : (s >= source_length ? source_length - 1 : s);
+
+			sum += part * source[at * source_step];
+			weight += part;
+		}
+		result[i * result_step] = (uint8_t) (weight > 0 ? sum / weight + 0.5 : 0);
+	}
+}
+
+static ImageStatus
+average_plane(const RasterPlane *source, const Region *region, RasterPlane *result,
+			  ImageError *error)
+{
+	RasterPlane between;
+
+	memset(&between, 0, sizeof(between));
+	if (!raster_plane_allocate(&between, result->width, source->height))
+		return image_fail(error, IMAGE_NO_MEMORY, "out of memory");
+	for (int y = 0; y < source->height; y++)
+		average_line(source->data + y * source->stride, 1, source->width,
+					 region->left, region->width,
+					 between.data + y * between.stride, 1, result->width);
+	for (int x = 0; x < result->width; x++)
+		average_line(between.data + x, between.stride, source->height,
+					 region->top, region->height,
+					 result->data + x, result->stride, result->height);
+	free(between.data);
+	return IMAGE_OK;
+}
+
+/*
+ * Runs zimg over one plane, or over three and an alpha plane together (planes
+ * is 1, 2, 3 or 4; with alpha the last is it).
+ */
+static ImageStatus
+zimg_planes(const RasterPlane *source, int planes, bool alpha, const Region *region,
+			RasterPlane *result, ImageError *error)
+{
+	zimg_image_format from;
+	zimg_image_format to;
+	zimg_graph_builder_params params;
+	zimg_filter_graph *graph;
+	zimg_image_buffer_const input;
+	zimg_image_buffer output;
+	int			colors = alpha ? planes - 1 : planes;
+	void	   *scratch = NULL;
+	size_t		scratch_size = 0;
+	zimg_error_code_e code;
+
+	zimg_image_format_default(&from, ZIMG_API_VERSION);
+	from.width = (unsigned) source->width;
+	from.height = (unsigned) source->height;
+	from.pixel_type = ZIMG_PIXEL_BYTE;
+	from.pixel_range = ZIMG_RANGE_FULL;
+	from.color_family = colors == 3 ? ZIMG_COLOR_RGB : ZIMG_COLOR_GREY;
+	if (colors == 3)
+		from.matrix_coefficients = ZIMG_MATRIX_RGB;
+	from.alpha = alpha ? ZIMG_ALPHA_STRAIGHT : ZIMG_ALPHA_NONE;
+	to = from;
+	to.width = (unsigned) result->width;
+	to.height = (unsigned) result->height;
+	from.active_region.left = region->left;
+	from.active_region.top = region->top;
+	from.active_region.width = region->width;
+	from.active_region.height = region->height;
+
+	zimg_graph_builder_params_default(&params, ZIMG_API_VERSION);
+	params.resample_filter = ZIMG_RESIZE_LANCZOS;
+	params.filter_param_a = 3;
+
+	graph = zimg_filter_graph_build(&from, &to, &params);
+	if (graph == NULL)
+	{
+		code = zimg_get_last_error(NULL, 0);
+		zimg_clear_last_error();
+		if (code == ZIMG_ERROR_OUT_OF_MEMORY)
+			return image_fail(error, IMAGE_NO_MEMORY, "out of memory while resizing");
+		if (code == ZIMG_ERROR_RESAMPLING_NOT_AVAILABLE && !alpha)
+		{
+			for (int i = 0; i < planes; i++)
+			{
+				ImageStatus status = average_plane(&source[i], region, &result[i], error);
+
+				if (status != IMAGE_OK)
+					return status;
+			}
+			return IMAGE_OK;
+		}
+		return image_fail(error, IMAGE_UNSUPPORTED,
+						  "cannot resize %d x %d pixels to %d x %d",
+						  source->width, source->height, result->width, result->height);
+	}
+
+	code = zimg_filter_graph_get_tmp_size(graph, &scratch_size);
+	if (code == ZIMG_ERROR_SUCCESS &&
+		posix_memalign(&scratch, RASTER_ALIGNMENT, scratch_size + RASTER_ALIGNMENT) != 0)
+		code = ZIMG_ERROR_OUT_OF_MEMORY;
+	if (code == ZIMG_ERROR_SUCCESS)
+	{
+		memset(&input, 0, sizeof(input));
+		memset(&output, 0, sizeof(output));
+		input.version = ZIMG_API_VERSION;
+		output.version = ZIMG_API_VERSION;
+		for (int i = 0; i < planes; i++)
+		{
+			/* zimg's alpha is the fourth plane, even of a gray picture */
+			int			at = (alpha && i == planes - 1) ? 3 : i;
+
+			input.plane[at].data = source[i].data;
+			input.plane[at].stride = source[i].stride;
+			input.plane[at].mask = ZIMG_BUFFER_MAX;
+			output.plane[at].data = result[i].data;
+			output.plane[at].stride = result[i].stride;
+			output.plane[at].mask = ZIMG_BUFFER_MAX;
+		}
+		code = zimg_filter_graph_process(graph, &input, &output, scratch,
+										 NULL, NULL, NULL, NULL);
+	}
+	zimg_filter_graph_free(graph);
+	free(scratch);
+	if (code == ZIMG_ERROR_OUT_OF_MEMORY)
+		return image_fail(error, IMAGE_NO_MEMORY, "out of memory while resizing");
+	if (code != ZIMG_ERROR_SUCCESS)
+	{
+		zimg_clear_last_error();
+		return image_fail(error, IMAGE_INTERNAL, "zimg failed with code %d", (int) code);
+	}
+	return IMAGE_OK;
+}
+
+/* Copies where nothing is to be resized; else zimg. */
+static ImageStatus
+resize_planes(const RasterPlane *source, int planes, bool alpha, const Region *region,
+			  RasterPlane *result, ImageError *error)
+{
+	if (source->width == result->width && source->height == result->height &&
+		region->left == 0 && region->top == 0 &&
+		region->width == source->width && region->height == source->height)
+	{
+		for (int i = 0; i < planes; i++)
+			for (int y = 0; y < result[i].height; y++)
+				memcpy(result[i].data + y * result[i].stride,
+					   source[i].data + y * source[i].stride,
+					   (size_t) result[i].width);
+		return IMAGE_OK;
+	}
+	return zimg_planes(source, planes, alpha, region, result, error);
+}
+
+static Region
+whole_plane(const RasterPlane *plane)
+{
+	Region		region = {0, 0, plane->covered_width, plane->covered_height};
+
+	return region;
+}
+
+/*
+ * Averaging of pictures with alpha: colours are multiplied by it before and
+ * divided after.  For pictures too thin for zimg only.
+ */
+static ImageStatus
+average_with_alpha(const Raster *source, Raster *result, ImageError *error)
+{
+	const RasterPlane *alpha = &source->plane[source->planes - 1];
+	RasterPlane *result_alpha = &result->plane[result->planes - 1];
+	Region		region = whole_plane(alpha);
+	RasterPlane weighted;
+	ImageStatus status;
+
+	memset(&weighted, 0, sizeof(weighted));
+	if (!raster_plane_allocate(&weighted, alpha->width, alpha->height))
+		return image_fail(error, IMAGE_NO_MEMORY, "out of memory");
+	status = average_plane(alpha, &region, result_alpha, error);
+	for (int i = 0; i < source->planes - 1 && status == IMAGE_OK; i++)
+	{
+		for (int y = 0; y < alpha->height; y++)
+			for (int x = 0; x < alpha->width; x++)
+				weighted.data[y * weighted.stride + x] = (uint8_t)
+					((source->plane[i].data[y * source->plane[i].stride + x] *
+					  alpha->data[y * alpha->stride + x] + 127) / 255);
+		status = average_plane(&weighted, &region, &result->plane[i], error);
+		for (int y = 0; y < result_alpha->height && status == IMAGE_OK; y++)
+			for (int x = 0; x < result_alpha->width; x++)
+			{
+				uint8_t    *sample = &result->plane[i].data[y * result->plane[i].stride + x];
+				int			a = result_alpha->data[y * result_alpha->stride + x];
+				int			value = a == 0 ? 0 : (*sample * 255 + a / 2) / a;
+
+				*sample = (uint8_t) (value > 255 ? 255 : value);
+			}
+	}
+	free(weighted.data);
+	return status;
+}
+
+ImageStatus
+resize_raster(const Raster *source, int width, int height, Raster *result,
+			  ImageError *error)
+{
+	ImageStatus status = IMAGE_OK;
+	Region		region;
+
+	if (!raster_allocate(result, source->color, source->alpha, width, height))
+		return image_fail(error, IMAGE_NO_MEMORY, "out of memory for %d x %d pixels",
+						  width, height);
+	if (source->alpha)
+	{
+		region = whole_plane(&source->plane[0]);
+		status = resize_planes(source->plane, source->planes, true, &region,
+							   result->plane, error);
+		if (status == IMAGE_UNSUPPORTED)
+			status = average_with_alpha(source, result, error);
+	}
+	else
+	{
+		for (int i = 0; i < source->planes && status == IMAGE_OK; i++)
+		{
+			region = whole_plane(&source->plane[i]);
+			status = resize_planes(&source->plane[i], 1, false, &region,
+								   &result->plane[i], error);
+		}
+	}
+	if (status != IMAGE_OK)
+		raster_free(result);
+	return status;
+}
+
+ImageStatus
+resize_raster_420(const Raster *source, int width, int height, bool flip_x, bool flip_y,
+				  Raster *result, ImageError *error)
+{
+	int			chroma_width = (width + 1) / 2;
+	int			chroma_height = (height + 1) / 2;
+	ImageStatus status;
+	Region		region;
+
+	memset(result, 0, sizeof(*result));
+	result->color = source->color;
+	for (int i = 0; i < source->planes; i++)
+	{
+		if (!raster_plane_allocate(&result->plane[i], i == 0 ? width : chroma_width,
+								   i == 0 ? height : chroma_height))
+		{
+			raster_free(result);
+			return image_fail(error, IMAGE_NO_MEMORY,
+							  "out of memory for %d x %d pixels", width, height);
+		}
+		result->planes++;
+	}
+
+	for (int i = 0; i < source->planes; i++)
+	{
+		region = whole_plane(&source->plane[i]);
+		if (i > 0)
+		{
+			/* source samples a result pixel */
+			double		step_x = region.width / width;
+			double		step_y = region.height / height;
+
+			region.width = 2 * chroma_width * step_x;
+			region.height = 2 * chroma_height * step_y;
+			if (width % 2 == 1 && flip_x)
+				region.left = -step_x;
+			if (height % 2 == 1 && flip_y)
+				region.top = -step_y;
+		}
+		status = resize_planes(&source->plane[i], 1, false, &region,
+							   &result->plane[i], error);
+		if (status != IMAGE_OK)
+		{
+			raster_free(result);
+			return status;
+		}
+	}
+	return IMAGE_OK;
+}
