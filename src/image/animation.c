@@ -21,6 +21,13 @@
 #include "prepare.h"
 #include "resize.h"
 
+/*
+ * Long animations are sized up by their first frames, so that one which is
+ * far over its budget is not encoded whole just to see that.
+ */
+#define ANIMATION_SAMPLE 24
+#define ANIMATION_LONG	(4 * ANIMATION_SAMPLE)
+
 typedef struct Animation
 {
 	const uint8_t *data;
@@ -29,6 +36,7 @@ typedef struct Animation
 	const ImageCompressOptions *options;
 	const ImageLimits *limits;
 	ColorTransform *transform;
+	uint32_t	most_frames;	/* unless 0: encode no more than so many */
 	int			encodes;
 } Animation;
 
@@ -76,7 +84,7 @@ animation_add_frames(const Animation *animation, FrameReader *reader, int width,
 {
 	int64_t		time = 0;
 
-	for (;;)
+	for (uint32_t frame = 0;; frame++)
 	{
 		const uint8_t *canvas;
 		int			duration;
@@ -86,7 +94,7 @@ animation_add_frames(const Animation *animation, FrameReader *reader, int width,
 		status = frame_reader_next(reader, &canvas, &duration, error);
 		if (status != IMAGE_OK)
 			return status;
-		if (canvas == NULL)
+		if (canvas == NULL || (animation->most_frames > 0 && frame == animation->most_frames))
 		{
 			*end = (int) time;
 			return IMAGE_OK;
@@ -198,6 +206,33 @@ animation_encode(void *context, int side, int quality, uint8_t **data, size_t *l
 	return status;
 }
 
+/*
+ * Guesses what a long animation takes at the size and the lowest quality
+ * wanted.  *too_large is that if it is far above the limit, else 0.
+ */
+static ImageStatus
+animation_size_up(Animation *animation, const BudgetTask *task, size_t *too_large,
+				  ImageError *error)
+{
+	uint8_t    *data;
+	size_t		length;
+	ImageStatus status;
+
+	*too_large = 0;
+	if (animation->facts->frames < ANIMATION_LONG)
+		return IMAGE_OK;
+	animation->most_frames = ANIMATION_SAMPLE;
+	status = animation_encode(animation, task->side, task->min_quality, &data, &length, error);
+	animation->most_frames = 0;
+	if (status != IMAGE_OK)
+		return status;
+	free(data);
+	length = length / ANIMATION_SAMPLE * animation->facts->frames;
+	if (length / 2 > task->limit)
+		*too_large = length;
+	return IMAGE_OK;
+}
+
 ImageStatus
 animation_compress(const uint8_t *data, size_t length, const struct ImageFacts *facts,
 				   const ImageCompressOptions *options, const ImageLimits *limits,
@@ -233,7 +268,9 @@ animation_compress(const uint8_t *data, size_t length, const struct ImageFacts *
 	task.limit = (size_t) options->max_bytes;
 	task.wish = length < task.limit ? length : task.limit;
 	task.may_shrink = true;
-	status = budget_fit(&task, &best, error);
+	status = animation_size_up(&animation, &task, &task.too_large, error);
+	if (status == IMAGE_OK)
+		status = budget_fit(&task, &best, error);
 	color_transform_free(animation.transform);
 	if (status == IMAGE_OK)
 	{

@@ -251,14 +251,18 @@ search_side(const BudgetTask *task, size_t too_large, BudgetBest *best, ImageErr
 ImageStatus
 budget_fit(const BudgetTask *task, BudgetBest *best, ImageError *error)
 {
-	ImageStatus status;
+	ImageStatus status = IMAGE_OK;
+	size_t		too_large = task->too_large;
 
 	memset(best, 0, sizeof(*best));
-	status = search_quality(task, task->side, task->quality, task->wish, best, error);
-	if (status == IMAGE_OK && best->length > task->limit && task->may_shrink)
+	if (too_large == 0)
 	{
-		size_t		too_large = best->length;
-
+		status = search_quality(task, task->side, task->quality, task->wish, best, error);
+		if (status == IMAGE_OK && best->length > task->limit && task->may_shrink)
+			too_large = best->length;
+	}
+	if (too_large != 0)
+	{
 		status = search_side(task, too_large, best, error);
 		if (status == IMAGE_OK)
 			status = search_quality(task, best->side, task->min_quality, task->limit,
