@@ -1,0 +1,233 @@
+# mediastore: a PGXS build of a module, two programs and an SQL script
+#
+#   make [PG_CONFIG=...]          also: make -C BUILD -f SRC/Makefile VPATH=SRC
+#   make install [DESTDIR=...]
+#   make installcheck             pg_regress and TAP, against an installed server
+#   make unit fuzz                test programs of the rooms that know no Postgres
+#
+# Switches: WERROR=1 (more warnings, all of them errors), SANITIZE=1 (address
+# and undefined-behaviour sanitizers), COVERAGE=1, with_llvm=no (no bitcode).
+
+EXTENSION = mediastore
+EXTVERSION = 0.1.0
+MODULE_big = mediastore
+PGFILEDESC = "mediastore - pictures in the database, objects that follow its commits"
+
+PG_CONFIG ?= pg_config
+PKG_CONFIG ?= pkg-config
+src := $(if $(VPATH),$(VPATH),.)
+
+# --- sources, by room ------------------------------------------------------
+
+sources = $(sort $(patsubst $(src)/%,%,$(wildcard $(addprefix $(src)/,$(1)))))
+
+MODULE_SOURCES := $(call sources,src/mediastore.c src/db/*.c)
+FACTS_SOURCES := $(call sources,src/facts/*.c)
+IMAGE_SOURCES := $(filter-out src/image/decode_heif.c,$(call sources,src/image/*.c))
+HEIF_SOURCES := $(call sources,src/image/decode_heif.c)
+HELPER_SOURCES := src/helper/codec.c src/helper/sandbox.c
+UNIT_SOURCES := $(call sources,test/unit/test_*.c)
+FUZZ_SOURCES := $(call sources,test/fuzz/*.c)
+
+OBJS = $(MODULE_SOURCES:.c=.o) $(FACTS_SOURCES:.c=.o)
+CODEC_OBJS = $(HELPER_SOURCES:.c=.o) $(IMAGE_SOURCES:.c=.o) $(FACTS_SOURCES:.c=.o)
+HEIF_OBJS = $(HEIF_SOURCES:.c=.o)
+UNIT_PROGRAMS = $(UNIT_SOURCES:.c=)
+FUZZ_PROGRAMS = $(FUZZ_SOURCES:.c=)
+
+# --- libraries -------------------------------------------------------------
+
+CODEC_PACKAGES = libjpeg libpng libwebp libwebpmux libwebpdemux libtiff-4 lcms2 zimg
+have = $(shell $(PKG_CONFIG) --exists $(1) && echo yes)
+
+ifneq ($(MAKECMDGOALS),clean)
+ifneq ($(call have,$(CODEC_PACKAGES)),yes)
+$(error $(shell $(PKG_CONFIG) --print-errors --exists $(CODEC_PACKAGES) 2>&1))
+endif
+endif
+
+ROOM_CPPFLAGS = $(shell $(PKG_CONFIG) --cflags $(CODEC_PACKAGES))
+CODEC_LIBS = $(shell $(PKG_CONFIG) --libs $(CODEC_PACKAGES)) -lgif -lm
+
+ifeq ($(call have,libseccomp),yes)
+ROOM_CPPFLAGS += -DHAVE_LIBSECCOMP $(shell $(PKG_CONFIG) --cflags libseccomp)
+CODEC_LIBS += $(shell $(PKG_CONFIG) --libs libseccomp)
+else
+$(info libseccomp was not found: the codec will run without a system-call filter)
+endif
+
+PROGRAMS = mediastore-codec
+ifeq ($(call have,libheif)$(if $(HEIF_SOURCES),,-no-source),yes)
+ROOM_CPPFLAGS += $(shell $(PKG_CONFIG) --cflags libheif)
+HEIF_LIBS = $(shell $(PKG_CONFIG) --libs libheif)
+PROGRAMS += mediastore-codec-heif
+else
+HEIF_OBJS =
+$(info libheif was not found: HEIF and AVIF will not be decoded)
+endif
+
+# --- the SQL script --------------------------------------------------------
+
+SQL_PARTS = src/db/schema.sql src/db/facts.sql src/db/compress.sql src/db/helper.sql
+DATA_built = $(EXTENSION)--$(EXTVERSION).sql
+
+# --- tests -----------------------------------------------------------------
+
+REGRESS = $(patsubst sql/%.sql,%,$(call sources,sql/*.sql))
+REGRESS_OPTS = --inputdir=$(src) --load-extension=mediastore
+TAP_TESTS = 1
+PROVE_TESTS ?= test/t/*.pl
+comma := ,
+ROGUE = test/rogue/mediastore-codec
+
+EXTRA_CLEAN = $(PROGRAMS) mediastore-codec-heif $(ROOM_OBJS) $(MAIN_OBJS) $(ROGUE) test/rogue/rogue.o \
+	$(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) fuzz-objects $(ALL_OBJS:.o=.d) $(ALL_OBJS:.o=.gcno) $(ALL_OBJS:.o=.gcda)
+
+# --- flags -----------------------------------------------------------------
+
+# The rooms without Postgres are compiled without its headers in sight.  Their
+# objects serve the module too, so they are position-independent.
+ROOM_CFLAGS = -std=gnu11 -D_GNU_SOURCE -O2 -g -fPIC -fvisibility=hidden -fno-strict-aliasing -fwrapv \
+	-fstack-protector-strong -fno-omit-frame-pointer -Wall -Wmissing-prototypes -Wpointer-arith -Wformat-security
+ROOM_LDFLAGS = -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed
+
+# pixel loops
+IMAGE_CFLAGS = -O3
+
+clang := $(findstring clang,$(shell $(if $(filter default,$(origin CC)),gcc,$(CC)) --version 2>/dev/null))
+
+ifdef WERROR
+PG_CFLAGS += -Wall -Wextra -Werror
+PG_CPPFLAGS += -isystem $(shell $(PG_CONFIG) --includedir-server)
+ROOM_CFLAGS += -Wall -Wextra -Werror
+ifneq ($(clang),)
+PG_CFLAGS += -Wno-unknown-warning-option -Wno-ignored-optimization-argument
+endif
+endif
+
+ifdef SANITIZE
+sanitizers = -fsanitize=address,undefined -fno-sanitize-recover=all
+PG_CFLAGS += $(sanitizers) -fno-omit-frame-pointer -O1 -DMEDIASTORE_SANITIZE -DMEDIASTORE_UNSEALED
+ROOM_CFLAGS += $(sanitizers) -O1 -DMEDIASTORE_SANITIZE -DMEDIASTORE_UNSEALED
+IMAGE_CFLAGS = -O1
+ROOM_LDFLAGS += $(sanitizers)
+SHLIB_LINK += $(sanitizers)
+else
+ROOM_CPPFLAGS += -D_FORTIFY_SOURCE=2
+endif
+
+ifdef COVERAGE
+PG_CFLAGS += --coverage -O0
+ROOM_CFLAGS += --coverage -O0 -DMEDIASTORE_UNSEALED
+IMAGE_CFLAGS = -O0
+ROOM_LDFLAGS += --coverage
+SHLIB_LINK += --coverage
+endif
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# --- objects ---------------------------------------------------------------
+
+MAIN_OBJS = src/helper/codec_main.o src/helper/codec_heif_main.o
+ROOM_OBJS = $(CODEC_OBJS) $(HEIF_OBJS)
+ALL_OBJS = $(sort $(OBJS) $(ROOM_OBJS) $(MAIN_OBJS) test/rogue/rogue.o)
+
+# Rules of our own: object directories are made, headers are tracked, and
+# each room gets its flags.
+COMPILE.room = $(CC) $(ROOM_CFLAGS) $(ROOM_CPPFLAGS) $(COPT) -I$(srcdir)/src -c
+track = -MMD -MP -MF $(@:.o=.d)
+
+src/mediastore.o: src/mediastore.c
+	@mkdir -p $(@D)
+	$(COMPILE.c) $(track) -o $@ $<
+
+src/db/%.o: src/db/%.c
+	@mkdir -p $(@D)
+	$(COMPILE.c) $(track) -o $@ $<
+
+src/facts/%.o: src/facts/%.c
+	@mkdir -p $(@D)
+	$(COMPILE.room) $(track) -o $@ $<
+
+src/image/%.o: src/image/%.c
+	@mkdir -p $(@D)
+	$(COMPILE.room) $(IMAGE_CFLAGS) $(track) -o $@ $<
+
+src/helper/%.o: src/helper/%.c
+	@mkdir -p $(@D)
+	$(COMPILE.room) $(track) -o $@ $<
+
+test/rogue/%.o: test/rogue/%.c
+	@mkdir -p $(@D)
+	$(COMPILE.room) $(track) -o $@ $<
+
+-include $(ALL_OBJS:.o=.d)
+
+# PGXS's own rule makes the bitcode; its directories are those of the objects
+$(OBJS:.o=.bc): %.bc: %.o
+
+# --- programs --------------------------------------------------------------
+
+all: $(PROGRAMS)
+
+mediastore-codec: $(CODEC_OBJS) src/helper/codec_main.o
+	$(CC) $(ROOM_CFLAGS) $^ $(ROOM_LDFLAGS) $(CODEC_LIBS) -o $@
+
+mediastore-codec-heif: $(CODEC_OBJS) $(HEIF_OBJS) src/helper/codec_heif_main.o
+	$(CC) $(ROOM_CFLAGS) $^ $(ROOM_LDFLAGS) $(CODEC_LIBS) $(HEIF_LIBS) -o $@
+
+# The test's own program: the same, but what it does is told by the input.
+rogue: $(ROGUE)
+
+$(ROGUE): $(CODEC_OBJS) src/helper/codec_main.o test/rogue/rogue.o
+	$(CC) $(ROOM_CFLAGS) $^ $(addprefix -Wl$(comma)--wrap=,image_compress sandbox_enter recv) $(ROOM_LDFLAGS) $(CODEC_LIBS) -o $@
+
+install: install-programs
+install-programs: $(PROGRAMS)
+	$(MKDIR_P) '$(DESTDIR)$(pkglibdir)'
+	$(INSTALL_PROGRAM) -m 755 $(PROGRAMS) '$(DESTDIR)$(pkglibdir)/'
+
+uninstall: uninstall-programs
+uninstall-programs:
+	rm -f '$(DESTDIR)$(pkglibdir)/mediastore-codec' '$(DESTDIR)$(pkglibdir)/mediastore-codec-heif'
+
+# --- the SQL script --------------------------------------------------------
+
+$(DATA_built): $(SQL_PARTS)
+	{ printf '%s\n' '\echo Use "CREATE EXTENSION mediastore" to load this file. \quit'; cat $^; } >$@.tmp
+	mv $@.tmp $@
+
+# --- tests -----------------------------------------------------------------
+
+# where the TAP tests find the module and the programs
+export MEDIASTORE_BUILD := $(CURDIR)
+installcheck: $(if $(strip $(TAP_TESTS)),$(ROGUE))
+
+unit: $(UNIT_PROGRAMS)
+
+$(UNIT_PROGRAMS): %: %.c $(ROOM_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(ROOM_CFLAGS) $(ROOM_CPPFLAGS) -I$(srcdir)/src $< $(filter-out src/helper/codec.o,$(filter %.o,$^)) \
+		$(ROOM_LDFLAGS) $(CODEC_LIBS) $(HEIF_LIBS) -o $@
+
+FUZZ_CC ?= clang
+FUZZ_CFLAGS = -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fwrapv -fno-strict-aliasing \
+	-fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_OBJS = $(addprefix fuzz-objects/,$(FACTS_SOURCES:.c=.o) $(IMAGE_SOURCES:.c=.o) $(HEIF_OBJS))
+
+fuzz: $(FUZZ_PROGRAMS)
+
+fuzz-objects/%.o: %.c
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer-no-link $(filter-out -D_FORTIFY_SOURCE=2,$(ROOM_CPPFLAGS)) \
+		-I$(srcdir)/src $(track) -c -o $@ $<
+
+-include $(FUZZ_OBJS:.o=.d)
+
+$(FUZZ_PROGRAMS): %: %.c $(FUZZ_OBJS)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer $(filter-out -D_FORTIFY_SOURCE=2,$(ROOM_CPPFLAGS)) \
+		-I$(srcdir)/src $< $(filter %.o,$^) $(CODEC_LIBS) $(HEIF_LIBS) -o $@
+
+.PHONY: rogue unit fuzz install-programs uninstall-programs

@@ -1,0 +1,44 @@
+-- who may do what
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set pictures :abs_srcdir '/sql/include/pictures.sql'
+\set ECHO none
+\i :pictures
+\set ECHO all
+
+
+CREATE ROLE regress_mediastore_user;
+GRANT SELECT ON picture TO regress_mediastore_user;
+SET ROLE regress_mediastore_user;
+
+-- pictures are everybody's
+SELECT media_format(media_compress(data)), media_width(data) FROM picture WHERE name = 'png 3x2';
+SELECT count(*) FROM mediastore.helper;
+SELECT count(*) FROM mediastore.helpers();
+
+-- what protects the server is not
+SET mediastore.max_pixels = 1000000000;
+SET mediastore.max_input_bytes = '1GB';
+SET mediastore.max_frames = 100000;
+SET mediastore.formats = 'heif';
+SET mediastore.codec_memory = '10GB';
+SET mediastore.codec_timeout = '1h';
+SET mediastore.helper_idle = '1h';
+
+-- nor is the schema of views and tables
+CREATE TABLE mediastore.mine ();
+
+RESET ROLE;
+DROP OWNED BY regress_mediastore_user;
+DROP ROLE regress_mediastore_user;
+
+-- the grants may not be needed: no function is public that should not be
+SELECT p.oid::regprocedure AS function, p.provolatile AS volatile, p.proisstrict AS strict, p.proparallel AS parallel,
+	p.prosecdef AS definer, has_function_privilege('public', p.oid, 'execute') AS public,
+	obj_description(p.oid, 'pg_proc') IS NOT NULL AS comment
+	FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
+	WHERE e.extname = 'mediastore' ORDER BY p.oid::regprocedure::text COLLATE "C";
+SELECT n.nspname, c.relname, c.relkind, obj_description(c.oid, 'pg_class') IS NOT NULL AS comment
+	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
+	ORDER BY 1, 2;

@@ -1,0 +1,46 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  The differences between PostgreSQL 15 and 18, in one place.
+ *
+ * To be included after postgres.h and the headers whose names it fills in.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MEDIASTORE_COMPAT_H
+#define MEDIASTORE_COMPAT_H
+
+#include "fmgr.h"
+#include "utils/guc.h"
+#include "utils/wait_event.h"
+
+#if PG_VERSION_NUM < 150000
+#error "mediastore needs PostgreSQL 15 or later"
+#endif
+
+/* 16: the macros for varlena values got a header of their own */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* 16: "extra" of a setting is allocated by guc_malloc, before by malloc */
+#if PG_VERSION_NUM < 160000
+#define guc_malloc(elevel, size) malloc(size)
+#endif
+
+/* 17: extensions can name their wait events */
+#if PG_VERSION_NUM >= 170000
+#define mediastore_wait_event_new(name) WaitEventExtensionNew(name)
+#else
+#define mediastore_wait_event_new(name) PG_WAIT_EXTENSION
+#endif
+
+/* 18: a module can tell its name and version */
+#ifdef PG_MODULE_MAGIC_EXT
+#define MEDIASTORE_MODULE_MAGIC \
+	PG_MODULE_MAGIC_EXT(.name = "mediastore", .version = "0.1.0")
+#else
+#define MEDIASTORE_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+#endif							/* MEDIASTORE_COMPAT_H */

@@ -1,0 +1,231 @@
+/*-------------------------------------------------------------------------
+ *
+ * options.c
+ *	  The options of media_compress, from arguments or by name.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+
+#include "compat.h"
+#include "options.h"
+
+/* A result is one bytea; this leaves room for its header. */
+#define LARGEST_RESULT	1000000000
+
+typedef enum OptionKind
+{
+	OPTION_NUMBER,
+	OPTION_WORD,				/* one of words */
+	OPTION_ALPHA				/* one of words, or a colour */
+} OptionKind;
+
+typedef struct Option
+{
+	const char *name;
+	OptionKind	kind;
+	size_t		offset;			/* in ImageCompressOptions, of an int32 */
+	int32		preset;
+	int32		lowest;			/* of a number */
+	int32		highest;
+	const char *words[4];		/* in the order of their enum */
+} Option;
+
+#define AT(field) offsetof(ImageCompressOptions, field)
+
+/* In the order of media_compress's arguments. */
+static const Option table[] = {
+	{"max_dimension", OPTION_NUMBER, AT(max_dimension), 1024, 1, IMAGE_LARGEST_SIDE, {NULL}},
+	{"max_bytes", OPTION_NUMBER, AT(max_bytes), 500000, IMAGE_SMALLEST_BUDGET, LARGEST_RESULT, {NULL}},
+	{"quality", OPTION_NUMBER, AT(quality), 85, 1, 100, {NULL}},
+	{"min_quality", OPTION_NUMBER, AT(min_quality), 40, 1, 100, {NULL}},
+	{"effort", OPTION_NUMBER, AT(effort), 4, 0, 6, {NULL}},
+	{"alpha", OPTION_ALPHA, AT(alpha), IMAGE_ALPHA_KEEP, 0, 0, {"keep", "drop", NULL}},
+	{"lossless", OPTION_WORD, AT(lossless), IMAGE_LOSSLESS_AUTO, 0, 0, {"auto", "never", "always", NULL}},
+	{"animation", OPTION_WORD, AT(animation), IMAGE_ANIMATION_KEEP, 0, 0, {"keep", "first", "reject", NULL}},
+};
+
+#define FOR_EACH_OPTION(option) \
+	for (const Option *option = table; option < table + lengthof(table); option++)
+
+static int32 *
+field(ImageCompressOptions *options, const Option *option)
+{
+	return (int32 *) ((char *) options + option->offset);
+}
+
+static int32
+preset_of(size_t offset)
+{
+	FOR_EACH_OPTION(option)
+	{
+		if (option->offset == offset)
+			return option->preset;
+	}
+	return 0;
+}
+
+static void
+set_number(ImageCompressOptions *options, const Option *option, int32 value)
+{
+	if (value < option->lowest || value > option->highest)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("value %d is out of range for option \"%s\"", value, option->name),
+				 errhint("Valid values are between %d and %d.", option->lowest,
+						 option->highest)));
+	*field(options, option) = value;
+}
+
+/* Reads "#rrggbb". */
+static bool
+parse_color(const char *text, uint32 *color)
+{
+	uint32		value = 0;
+
+	if (text[0] != '#' || strlen(text) != 7)
+		return false;
+	for (int i = 1; i < 7; i++)
+	{
+		char		c = pg_ascii_tolower((unsigned char) text[i]);
+
+		if (c >= '0' && c <= '9')
+			value = value * 16 + (uint32) (c - '0');
+		else if (c >= 'a' && c <= 'f')
+			value = value * 16 + (uint32) (c - 'a' + 10);
+		else
+			return false;
+	}
+	*color = value;
+	return true;
+}
+
+static void
+set_word(ImageCompressOptions *options, const Option *option, const char *value)
+{
+	StringInfoData valid;
+	int			count;
+
+	for (count = 0; option->words[count] != NULL; count++)
+	{
+		if (pg_strcasecmp(value, option->words[count]) == 0)
+		{
+			*field(options, option) = count;
+			return;
+		}
+	}
+	if (option->kind == OPTION_ALPHA && parse_color(value, &options->alpha_color))
+	{
+		*field(options, option) = IMAGE_ALPHA_FLATTEN;
+		return;
+	}
+
+	initStringInfo(&valid);
+	for (int i = 0; i < count; i++)
+		appendStringInfo(&valid, "%s\"%s\"", i == 0 ? "" : ", ", option->words[i]);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for option \"%s\": \"%s\"", option->name, value),
+			 option->kind == OPTION_ALPHA ?
+			 errhint("Valid values are %s, or a color such as \"#ffffff\".", valid.data) :
+			 errhint("Valid values are %s.", valid.data)));
+}
+
+static void
+set_text(ImageCompressOptions *options, const Option *option, const char *value)
+{
+	char	   *end;
+	long		number;
+
+	if (option->kind != OPTION_NUMBER)
+	{
+		set_word(options, option, value);
+		return;
+	}
+
+	errno = 0;
+	number = strtol(value, &end, 10);
+	if (end == value || *end != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", option->name, value),
+				 errhint("Valid values are integers between %d and %d.", option->lowest,
+						 option->highest)));
+	if (errno != 0 || number > PG_INT32_MAX)
+		number = PG_INT32_MAX;
+	else if (number < PG_INT32_MIN)
+		number = PG_INT32_MIN;
+	set_number(options, option, (int32) number);
+}
+
+void
+compress_options_init(ImageCompressOptions *options)
+{
+	memset(options, 0, sizeof(*options));
+	FOR_EACH_OPTION(option)
+		*field(options, option) = option->preset;
+}
+
+void
+compress_options_set(ImageCompressOptions *options, const char *name, const char *value)
+{
+	StringInfoData valid;
+
+	FOR_EACH_OPTION(option)
+	{
+		if (pg_strcasecmp(name, option->name) == 0)
+		{
+			set_text(options, option, value);
+			return;
+		}
+	}
+
+	initStringInfo(&valid);
+	FOR_EACH_OPTION(option)
+		appendStringInfo(&valid, "%s%s", option == table ? "" : ", ", option->name);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid option \"%s\"", name),
+			 errhint("Valid options are %s.", valid.data)));
+}
+
+void
+compress_options_finish(ImageCompressOptions *options)
+{
+	if (options->min_quality > options->quality &&
+		options->min_quality == preset_of(AT(min_quality)))
+		options->min_quality = options->quality;
+
+	if (options->min_quality > options->quality)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"min_quality\" (%d) is greater than \"quality\" (%d)",
+						options->min_quality, options->quality),
+				 errhint("Valid values of \"min_quality\" are between 1 and %d here.",
+						 options->quality)));
+}
+
+void
+compress_options_from_arguments(ImageCompressOptions *options, FunctionCallInfo fcinfo,
+								int first)
+{
+	compress_options_init(options);
+	FOR_EACH_OPTION(option)
+	{
+		int			number = first + (int) (option - table);
+
+		if (option->kind == OPTION_NUMBER)
+			set_number(options, option, PG_GETARG_INT32(number));
+		else
+		{
+			char	   *value = text_to_cstring(PG_GETARG_TEXT_PP(number));
+
+			set_word(options, option, value);
+			pfree(value);
+		}
+	}
+	compress_options_finish(options);
+}

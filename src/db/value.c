@@ -1,0 +1,143 @@
+/*-------------------------------------------------------------------------
+ *
+ * value.c
+ *	  A bytea as it is stored, read by pieces.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "fmgr.h"
+
+#include "compat.h"
+#include "value.h"
+
+/* A reader that goes on where it stopped gets larger pieces, up to this. */
+#define SLICE_LARGEST	((size_t) 256 * 1024)
+
+/* The size of slices when all of a value is read. */
+#define STRIDE			((size_t) 1024 * 1024)
+
+/* The FactsReader's fetch. */
+static bool
+fetch_for_facts(void *context, uint64_t offset, size_t minimum, const uint8_t **data,
+				size_t *length)
+{
+	Value	   *value = (Value *) context;
+	size_t		wanted = FACTS_FETCH_USUAL;
+
+	/* walking through, as one does to count a GIF's frames? */
+	if (value->piece != NULL && offset <= value->offset + value->length &&
+		offset + minimum > value->offset + value->length)
+	{
+		value->next_length = Min(value->next_length * 2, SLICE_LARGEST);
+		wanted = value->next_length;
+	}
+	else
+		value->next_length = FACTS_FETCH_USUAL;
+
+	*length = value_read(value, offset, minimum, wanted, data);
+	return true;
+}
+
+void
+value_open(Value *value, Datum datum)
+{
+	struct varlena *stored = (struct varlena *) DatumGetPointer(datum);
+
+	memset(value, 0, sizeof(*value));
+
+	if (VARATT_IS_EXTERNAL(stored) && !VARATT_IS_EXTERNAL_ONDISK(stored))
+	{
+		/* in memory but elsewhere; rare, and never large */
+		value->piece = detoast_attr(stored);
+		stored = value->piece;
+	}
+	value->stored = stored;
+
+	if (VARATT_IS_EXTERNAL_ONDISK(stored))
+	{
+		struct varatt_external pointer;
+
+		VARATT_EXTERNAL_GET_POINTER(pointer, stored);
+		value->total = (uint64) pointer.va_rawsize - VARHDRSZ;
+		/* as VARATT_EXTERNAL_IS_COMPRESSED */
+		value->storage = VARATT_EXTERNAL_GET_EXTSIZE(pointer) < value->total ?
+			VALUE_PREFIX : VALUE_SLICES;
+	}
+	else if (VARATT_IS_COMPRESSED(stored))
+	{
+		value->total = (uint64) toast_raw_datum_size(PointerGetDatum(stored)) - VARHDRSZ;
+		value->storage = VALUE_PREFIX;
+	}
+	else
+	{
+		value->total = VARSIZE_ANY_EXHDR(stored);
+		value->storage = VALUE_IN_ROW;
+		value->bytes = (const uint8 *) VARDATA_ANY(stored);
+		value->length = value->total;
+	}
+
+	value->next_length = FACTS_FETCH_USUAL;
+	value->reader.total = value->total;
+	value->reader.fetch = fetch_for_facts;
+	value->reader.context = value;
+}
+
+size_t
+value_read(Value *value, uint64 offset, size_t minimum, size_t wanted, const uint8 **bytes)
+{
+	Assert(offset + minimum <= value->total);
+
+	if (offset < value->offset || offset + minimum > value->offset + value->length)
+	{
+		uint64		start = offset;
+		uint64		end = offset + Max(minimum, wanted);
+
+		if (value->storage == VALUE_PREFIX)
+		{
+			/* each time from the start: at least double, so that it ends soon */
+			start = 0;
+			end = Max(end, 2 * (uint64) value->length);
+			if (end > value->total / 2)
+				end = value->total;
+		}
+		end = Min(end, value->total);
+
+		value_release(value);
+		value->piece = detoast_attr_slice(value->stored, (int32) start, (int32) (end - start));
+		value->bytes = (const uint8 *) VARDATA_ANY(value->piece);
+		value->offset = start;
+		value->length = VARSIZE_ANY_EXHDR(value->piece);
+
+		if (value->length != end - start)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATA_CORRUPTED),
+					 errmsg("stored value is shorter than its length says")));
+	}
+
+	*bytes = value->bytes + (offset - value->offset);
+	return value->length - (size_t) (offset - value->offset);
+}
+
+size_t
+value_read_on(Value *value, uint64 offset, const uint8 **bytes)
+{
+	uint64		left = value->total - offset;
+	size_t		wanted = left;
+
+	if (value->storage == VALUE_SLICES)
+		wanted = Min(left, STRIDE);
+	return value_read(value, offset, wanted, wanted, bytes);
+}
+
+void
+value_release(Value *value)
+{
+	if (value->storage == VALUE_IN_ROW || value->piece == NULL)
+		return;
+	pfree(value->piece);
+	value->piece = NULL;
+	value->length = 0;
+}

@@ -1,0 +1,64 @@
+/*-------------------------------------------------------------------------
+ *
+ * value.h
+ *	  A bytea as it is stored, read by pieces.
+ *
+ * A value that lies out of line and uncompressed (STORAGE EXTERNAL) is read
+ * by slices; a compressed one by a prefix that grows, since that is how it
+ * can be decompressed; one that is in the row is not copied at all.  Its
+ * length is known without reading any of it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MEDIASTORE_VALUE_H
+#define MEDIASTORE_VALUE_H
+
+#include "../facts/facts.h"
+
+typedef enum ValueStorage
+{
+	VALUE_IN_ROW,				/* all of it is at hand */
+	VALUE_SLICES,				/* out of line, not compressed */
+	VALUE_PREFIX				/* compressed, in the row or out of line */
+} ValueStorage;
+
+typedef struct Value
+{
+	FactsReader reader;			/* for facts_format and facts_read */
+	uint64		total;			/* length in bytes */
+	/* private */
+	ValueStorage storage;
+	struct varlena *stored;		/* as it was given */
+	struct varlena *piece;		/* what was fetched last, or NULL */
+	const uint8 *bytes;			/* the bytes at hand ... */
+	uint64		offset;			/* ... where they start ... */
+	size_t		length;			/* ... and how many they are */
+	size_t		next_length;	/* how much to fetch if reading goes on */
+} Value;
+
+/*
+ * Opens a bytea.  The reader's fetch raises PostgreSQL's errors (an
+ * interrupt, a toast table that can't be read) right through the facts room,
+ * which holds nothing that would be lost.
+ */
+extern void value_open(Value *value, Datum datum);
+
+/*
+ * Gives at least minimum bytes from offset (offset + minimum <= total), or
+ * more, near to wanted, if that is no extra work.  They live until the next
+ * call.  Returns how many they are.
+ */
+extern size_t value_read(Value *value, uint64 offset, size_t minimum, size_t wanted,
+						 const uint8 **bytes);
+
+/*
+ * Gives the bytes from offset (< total) on, for reading all of it from start to
+ * end: as many at a time as suits the way it is stored.  They live until the
+ * next call.
+ */
+extern size_t value_read_on(Value *value, uint64 offset, const uint8 **bytes);
+
+/* Frees what was fetched; it can be read again. */
+extern void value_release(Value *value);
+
+#endif							/* MEDIASTORE_VALUE_H */

@@ -1,0 +1,26 @@
+/*-------------------------------------------------------------------------
+ *
+ * mediastore.h
+ *	  The settings of the extension, as the db room reads them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MEDIASTORE_H
+#define MEDIASTORE_H
+
+#include "facts/facts.h"
+
+/* What a picture may claim at most: mediastore.max_pixels and so on. */
+extern PGDLLIMPORT int mediastore_max_pixels;
+extern PGDLLIMPORT int mediastore_max_input_bytes;
+extern PGDLLIMPORT int mediastore_max_frames;
+
+/* What a codec process may take, and how long it stays without work. */
+extern PGDLLIMPORT int mediastore_codec_memory; /* MB */
+extern PGDLLIMPORT int mediastore_codec_timeout;	/* ms */
+extern PGDLLIMPORT int mediastore_helper_idle;	/* s */
+
+/* Whether mediastore.formats names the format. */
+extern bool mediastore_format_enabled(FactsFormat format);
+
+#endif							/* MEDIASTORE_H */

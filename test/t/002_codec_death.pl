@@ -1,0 +1,138 @@
+# The ways a codec process can end, or worse, when a picture has taken it
+# over: each is an error of the statement, and of nothing else.
+use strict;
+use warnings;
+use FindBin;
+use lib $FindBin::RealBin;
+use MediastoreTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = start_node('death', rogue_folder());
+my $started = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
+my $session = $node->background_psql('postgres', on_error_stop => 0);
+my $good = 'SELECT media_format(media_compress(' . MediastoreTest::hex(jpeg()) . '))';
+my $backend = $session->query_safe('SELECT pg_backend_pid()');
+
+# A function that reports its error as a row.
+$session->query_safe(q{
+	CREATE FUNCTION attempt(data bytea, max_bytes int DEFAULT 500000) RETURNS text LANGUAGE plpgsql AS $$
+	DECLARE
+		message text;
+		hint text;
+	BEGIN
+		RETURN media_format(media_compress(data, max_bytes => max_bytes));
+	EXCEPTION WHEN OTHERS OR query_canceled THEN
+		GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
+		RETURN sqlstate || ': ' || message || CASE WHEN hint <> '' THEN ' (' || hint || ')' ELSE '' END;
+	END $$
+});
+
+# The picture that has the codec do something.
+sub rogue
+{
+	my ($word) = @_;
+	return MediastoreTest::hex(jpeg() . "ROGUE:$word");
+}
+
+# One way, and that all is well afterwards.
+sub meets
+{
+	my ($word, $expected, $setting) = @_;
+	my $pid = helper_pid($session);
+
+	$session->query_safe("SET $setting") if $setting;
+	like($session->query_safe('SELECT attempt(' . rogue($word) . ')'), $expected, "$word: an error");
+	is($session->query_safe($good), 'webp', "$word: the next call works");
+	isnt(helper_pid($session), $pid, "$word: with another codec");
+	ok($pid eq '' || wait_gone($pid), "$word: and without the first");
+	$session->query_safe('RESET ALL') if $setting;
+	return;
+}
+
+is($session->query_safe($good), 'webp', 'a rogue is as good as any, to begin with');
+my $seccomp = $session->query_safe('SELECT sandboxed FROM helper()') eq 't';
+
+# it ends
+meets('segfault', qr/^58000: codec process was terminated by signal 11: .* \(The picture may be damaged/);
+meets('abort', qr/^58000: codec process was terminated by signal 6: /);
+meets('exit', qr/^58000: codec process ended in the middle of its work \(exit status 7\)/);
+meets('exit-0', qr/^58000: codec process ended in the middle of its work \(exit status 0\)/);
+meets('killed', qr/^58000: codec process (was killed|tried something)/);
+
+# it does not end
+meets('spin', qr/^54000: codec process took longer than 300 ms \(The limit is set by "mediastore.codec_timeout"/,
+	'mediastore.codec_timeout = 300');
+meets('stop', qr/^54000: codec process took longer than 300 ms/, 'mediastore.codec_timeout = 300');
+meets('spin', qr/^57014: canceling statement due to statement timeout/, 'statement_timeout = 300');
+meets('stop', qr/^57014: canceling statement due to statement timeout/, 'statement_timeout = 300');
+
+# it says what it must not
+foreach my $word (
+	qw(garbage short-frame long-frame version kind number status unchanged no-result offset overflow length too-long no-webp))
+{
+	meets($word, qr/^58000: codec process broke the protocol/);
+}
+meets('empty-frame', qr/^58000: codec process /);
+meets('goodbye', qr/^58000: codec process broke the protocol/);
+
+# a message is text, and a limit one of ours
+{
+	my $answer = $session->query_safe('SELECT attempt(' . rogue('message') . ')');
+	like($answer, qr/^22P03: could not compress image: \?+$/, 'message: printable, and ended');
+	is($session->query_safe($good), 'webp', 'message: the next call works');
+}
+
+# it wants all the memory: no more than it may have
+{
+	my $pid;
+	$session->query_safe("SET mediastore.codec_memory = '100MB'");
+	is($session->query_safe($good), 'webp', 'devour: a codec with little memory');
+	$pid = helper_pid($session);
+	is($session->query_safe('SELECT attempt(' . rogue('devour') . ')'),
+		'53200: could not compress image: out of memory (The limit is set by "mediastore.codec_memory".)',
+		'devour: an error');
+	is($session->query_safe($good), 'webp', 'devour: the next call works');
+	isnt(helper_pid($session), $pid, 'devour: with another codec');
+	ok(wait_gone($pid), 'devour: and without the first');
+	$session->query_safe('RESET ALL');
+}
+
+# it does what the sandbox forbids
+SKIP:
+{
+	skip 'this system has no seccomp', 1 unless $seccomp;
+	foreach my $word (
+		qw(open create unlink read-other socket fork exec kill-parent ptrace executable raise-limit))
+	{
+		meets($word, qr/^58000: codec process tried something its sandbox forbids/);
+	}
+}
+
+# nobody else has noticed
+is($session->query_safe('SELECT pg_backend_pid()'), $backend, 'the session is the same');
+is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $started, 'the server is the same');
+is($session->query_safe("SELECT count(*) FROM helper()"), '1', 'one codec is left');
+$session->quit;
+my $log = slurp_file($node->logfile);
+unlike($log, qr/terminating any other active server processes|PANIC|reinitializing/, 'the server never restarted');
+
+# a program that is not there, or not what it should be
+my $empty = PostgreSQL::Test::Utils::tempdir();
+system_or_bail('cp', build_folder() . '/mediastore.so', "$empty/");
+my $missing = start_node('missing', $empty);
+my ($status, $out, $err) = $missing->psql('postgres', $good);
+like($err, qr/could not start program "mediastore-codec": No such file or directory/, 'no program: an error');
+like($err, qr/HINT:  It is installed beside the module, in "\Q$empty\E"/, 'no program: where it should be');
+append_to_file("$empty/mediastore-codec", "#!/bin/sh\nexit 3\n");
+chmod 0755, "$empty/mediastore-codec";
+($status, $out, $err) = $missing->psql('postgres', $good);
+like($err, qr/codec process could not start \(exit status 3\)/, 'another program: an error');
+unlink "$empty/mediastore-codec";
+append_to_file("$empty/mediastore-codec", "#!/bin/sh\nexec sleep 1000\n");
+chmod 0755, "$empty/mediastore-codec";
+($status, $out, $err) = $missing->psql('postgres', "SET statement_timeout = 500; $good");
+like($err, qr/canceling statement due to statement timeout/, 'a program that does not answer can be cancelled');
+
+done_testing();
