@@ -47,15 +47,17 @@ SET mediastore.formats = '';
 SELECT media_compress(data) FROM picture WHERE name = 'png 3x2';
 RESET mediastore.formats;
 
--- ranges and units
+-- ranges and units; the messages' words differ between PostgreSQL's versions
+\set VERBOSITY sqlstate
 SET mediastore.max_pixels = 0;
 SET mediastore.max_input_bytes = '2GB';
+SET mediastore.codec_memory = '1MB';
+SET mediastore.helper_idle = 0;
+\set VERBOSITY default
 SET mediastore.max_input_bytes = '10MB';
 SHOW mediastore.max_input_bytes;
-SET mediastore.codec_memory = '1MB';
 SET mediastore.codec_timeout = '2min';
 SHOW mediastore.codec_timeout;
-SET mediastore.helper_idle = 0;
 SET mediastore.no_such_setting = 1;
 RESET ALL;
 SELECT name, setting, unit, context, min_val, max_val FROM pg_settings WHERE name LIKE 'mediastore.%' ORDER BY name;
