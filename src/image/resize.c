@@ -98,9 +98,50 @@ average_plane(const RasterPlane *source, const Region *region, RasterPlane *resu
 	return IMAGE_OK;
 }
 
+/* zimg's last error in our words; IMAGE_UNSUPPORTED for what it can't do. */
+static ImageStatus
+zimg_fail(ImageError *error, zimg_error_code_e code)
+{
+	zimg_clear_last_error();
+	if (code == ZIMG_ERROR_OUT_OF_MEMORY)
+		return image_fail(error, IMAGE_NO_MEMORY, "out of memory while resizing");
+	if (code == ZIMG_ERROR_RESAMPLING_NOT_AVAILABLE)
+		return image_fail(error, IMAGE_UNSUPPORTED, "picture is too thin to be resized");
+	return image_fail(error, IMAGE_INTERNAL, "zimg failed with code %d", (int) code);
+}
+
 /*
- * Runs zimg over one plane, or over three and an alpha plane together (planes
- * is 1, 2, 3 or 4; with alpha the last is it).
+ * Runs a graph of so many planes; with alpha the last of them is it.
+ */
+static zimg_error_code_e
+zimg_run(const zimg_filter_graph *graph, void *scratch, const RasterPlane *source,
+		 int planes, bool alpha, RasterPlane *result)
+{
+	zimg_image_buffer_const input;
+	zimg_image_buffer output;
+
+	memset(&input, 0, sizeof(input));
+	memset(&output, 0, sizeof(output));
+	input.version = ZIMG_API_VERSION;
+	output.version = ZIMG_API_VERSION;
+	for (int i = 0; i < planes; i++)
+	{
+		/* zimg's alpha is the fourth plane, even of a gray picture */
+		int			at = (alpha && i == planes - 1) ? 3 : i;
+
+		input.plane[at].data = source[i].data;
+		input.plane[at].stride = source[i].stride;
+		input.plane[at].mask = ZIMG_BUFFER_MAX;
+		output.plane[at].data = result[i].data;
+		output.plane[at].stride = result[i].stride;
+		output.plane[at].mask = ZIMG_BUFFER_MAX;
+	}
+	return zimg_filter_graph_process(graph, &input, &output, scratch, NULL, NULL, NULL, NULL);
+}
+
+/*
+ * Runs zimg over planes of one geometry: one by one with the same filters, or,
+ * with alpha (the last plane), all together.
  */
 static ImageStatus
 zimg_planes(const RasterPlane *source, int planes, bool alpha, const Region *region,
@@ -110,9 +151,6 @@ zimg_planes(const RasterPlane *source, int planes, bool alpha, const Region *reg
 	zimg_image_format to;
 	zimg_graph_builder_params params;
 	zimg_filter_graph *graph;
-	zimg_image_buffer_const input;
-	zimg_image_buffer output;
-	int			colors = alpha ? planes - 1 : planes;
 	void	   *scratch = NULL;
 	size_t		scratch_size = 0;
 	zimg_error_code_e code;
@@ -122,9 +160,11 @@ zimg_planes(const RasterPlane *source, int planes, bool alpha, const Region *reg
 	from.height = (unsigned) source->height;
 	from.pixel_type = ZIMG_PIXEL_BYTE;
 	from.pixel_range = ZIMG_RANGE_FULL;
-	from.color_family = colors == 3 ? ZIMG_COLOR_RGB : ZIMG_COLOR_GREY;
-	if (colors == 3)
+	if (alpha && planes == 4)
+	{
+		from.color_family = ZIMG_COLOR_RGB;
 		from.matrix_coefficients = ZIMG_MATRIX_RGB;
+	}
 	from.alpha = alpha ? ZIMG_ALPHA_STRAIGHT : ZIMG_ALPHA_NONE;
 	to = from;
 	to.width = (unsigned) result->width;
@@ -140,69 +180,30 @@ zimg_planes(const RasterPlane *source, int planes, bool alpha, const Region *reg
 
 	graph = zimg_filter_graph_build(&from, &to, &params);
 	if (graph == NULL)
-	{
-		code = zimg_get_last_error(NULL, 0);
-		zimg_clear_last_error();
-		if (code == ZIMG_ERROR_OUT_OF_MEMORY)
-			return image_fail(error, IMAGE_NO_MEMORY, "out of memory while resizing");
-		if (code == ZIMG_ERROR_RESAMPLING_NOT_AVAILABLE && !alpha)
-		{
-			for (int i = 0; i < planes; i++)
-			{
-				ImageStatus status = average_plane(&source[i], region, &result[i], error);
-
-				if (status != IMAGE_OK)
-					return status;
-			}
-			return IMAGE_OK;
-		}
-		return image_fail(error, IMAGE_UNSUPPORTED,
-						  "cannot resize %d x %d pixels to %d x %d",
-						  source->width, source->height, result->width, result->height);
-	}
-
+		return zimg_fail(error, zimg_get_last_error(NULL, 0));
 	code = zimg_filter_graph_get_tmp_size(graph, &scratch_size);
 	if (code == ZIMG_ERROR_SUCCESS &&
 		posix_memalign(&scratch, RASTER_ALIGNMENT, scratch_size + RASTER_ALIGNMENT) != 0)
 		code = ZIMG_ERROR_OUT_OF_MEMORY;
-	if (code == ZIMG_ERROR_SUCCESS)
-	{
-		memset(&input, 0, sizeof(input));
-		memset(&output, 0, sizeof(output));
-		input.version = ZIMG_API_VERSION;
-		output.version = ZIMG_API_VERSION;
-		for (int i = 0; i < planes; i++)
-		{
-			/* zimg's alpha is the fourth plane, even of a gray picture */
-			int			at = (alpha && i == planes - 1) ? 3 : i;
-
-			input.plane[at].data = source[i].data;
-			input.plane[at].stride = source[i].stride;
-			input.plane[at].mask = ZIMG_BUFFER_MAX;
-			output.plane[at].data = result[i].data;
-			output.plane[at].stride = result[i].stride;
-			output.plane[at].mask = ZIMG_BUFFER_MAX;
-		}
-		code = zimg_filter_graph_process(graph, &input, &output, scratch,
-										 NULL, NULL, NULL, NULL);
-	}
+	if (alpha && code == ZIMG_ERROR_SUCCESS)
+		code = zimg_run(graph, scratch, source, planes, true, result);
+	for (int i = 0; i < planes && !alpha && code == ZIMG_ERROR_SUCCESS; i++)
+		code = zimg_run(graph, scratch, &source[i], 1, false, &result[i]);
 	zimg_filter_graph_free(graph);
 	free(scratch);
-	if (code == ZIMG_ERROR_OUT_OF_MEMORY)
-		return image_fail(error, IMAGE_NO_MEMORY, "out of memory while resizing");
-	if (code != ZIMG_ERROR_SUCCESS)
-	{
-		zimg_clear_last_error();
-		return image_fail(error, IMAGE_INTERNAL, "zimg failed with code %d", (int) code);
-	}
-	return IMAGE_OK;
+	return code == ZIMG_ERROR_SUCCESS ? IMAGE_OK : zimg_fail(error, code);
 }
 
-/* Copies where nothing is to be resized; else zimg. */
+/*
+ * Resizes planes of one geometry.  Copies where nothing is to be resized; else
+ * zimg, and for what is too thin for its filters, unless there is alpha, means.
+ */
 static ImageStatus
 resize_planes(const RasterPlane *source, int planes, bool alpha, const Region *region,
 			  RasterPlane *result, ImageError *error)
 {
+	ImageStatus status;
+
 	if (source->width == result->width && source->height == result->height &&
 		region->left == 0 && region->top == 0 &&
 		region->width == source->width && region->height == source->height)
@@ -214,7 +215,29 @@ resize_planes(const RasterPlane *source, int planes, bool alpha, const Region *r
 					   (size_t) result[i].width);
 		return IMAGE_OK;
 	}
-	return zimg_planes(source, planes, alpha, region, result, error);
+	status = zimg_planes(source, planes, alpha, region, result, error);
+	if (status == IMAGE_UNSUPPORTED && !alpha)
+	{
+		status = IMAGE_OK;
+		for (int i = 0; i < planes && status == IMAGE_OK; i++)
+			status = average_plane(&source[i], region, &result[i], error);
+	}
+	return status;
+}
+
+/* How many planes from this one on have its geometry. */
+static int
+planes_alike(const Raster *raster, int first)
+{
+	const RasterPlane *plane = &raster->plane[first];
+	int			count = 1;
+
+	while (first + count < raster->planes &&
+		   plane[count].width == plane->width && plane[count].height == plane->height &&
+		   plane[count].covered_width == plane->covered_width &&
+		   plane[count].covered_height == plane->covered_height)
+		count++;
+	return count;
 }
 
 static Region
@@ -284,10 +307,13 @@ resize_raster(const Raster *source, int width, int height, Raster *result,
 	}
 	else
 	{
-		for (int i = 0; i < source->planes && status == IMAGE_OK; i++)
+		int			count;
+
+		for (int i = 0; i < source->planes && status == IMAGE_OK; i += count)
 		{
 			region = whole_plane(&source->plane[i]);
-			status = resize_planes(&source->plane[i], 1, false, &region,
+			count = planes_alike(source, i);
+			status = resize_planes(&source->plane[i], count, false, &region,
 								   &result->plane[i], error);
 		}
 	}
@@ -319,8 +345,9 @@ resize_raster_420(const Raster *source, int width, int height, bool flip_x, bool
 		result->planes++;
 	}
 
-	for (int i = 0; i < source->planes; i++)
+	for (int i = 0, count; i < source->planes; i += count)
 	{
+		count = i == 0 ? 1 : planes_alike(source, i);
 		region = whole_plane(&source->plane[i]);
 		if (i > 0)
 		{
@@ -335,7 +362,7 @@ resize_raster_420(const Raster *source, int width, int height, bool flip_x, bool
 			if (height % 2 == 1 && flip_y)
 				region.top = -step_y;
 		}
-		status = resize_planes(&source->plane[i], 1, false, &region,
+		status = resize_planes(&source->plane[i], count, false, &region,
 							   &result->plane[i], error);
 		if (status != IMAGE_OK)
 		{
