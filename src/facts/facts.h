@@ -88,6 +88,8 @@ typedef struct ImageFacts
 	/* of WebP alone; what media_compress needs to leave a picture as it is */
 	bool		animated;		/* WebP ANIM flag; GIF, APNG, HEIF: frames > 1 */
 	bool		webp_lossless;	/* the (first) image is VP8L */
+	bool		webp_mixed;		/* with count_frames: other frames are not as
+								 * the first one in that */
 	bool		webp_exact;		/* RIFF size equals the value's length, chunks
 								 * of known kinds only, in a legal order */
 } ImageFacts;

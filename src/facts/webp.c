@@ -214,6 +214,8 @@ read_frame(WebpWalk *walk, const WebpChunk *frame)
 		walk->seen |= WEBP_HAS_ALPHA;
 	if (!walk->picture)
 		facts->webp_lossless = picture.lossless;
+	else if (facts->webp_lossless != picture.lossless)
+		facts->webp_mixed = true;
 	return WEBP_FOUND;
 }
 

@@ -22,11 +22,11 @@
 #include "resize.h"
 
 /*
- * Long animations are sized up by their first frames, so that one which is
- * far over its budget is not encoded whole just to see that.
+ * Long animations are sized up by their first frames: if these alone pass the
+ * limit, the rest need not be encoded to see that all of it does.
  */
-#define ANIMATION_SAMPLE 24
-#define ANIMATION_LONG	(4 * ANIMATION_SAMPLE)
+#define ANIMATION_SAMPLE 64
+#define ANIMATION_LONG	(3 * ANIMATION_SAMPLE)
 
 typedef struct Animation
 {
@@ -208,7 +208,7 @@ animation_encode(void *context, int side, int quality, uint8_t **data, size_t *l
 
 /*
  * Guesses what a long animation takes at the size and the lowest quality
- * wanted.  *too_large is that if it is far above the limit, else 0.
+ * wanted.  *too_large is that if its first part is above the limit, else 0.
  */
 static ImageStatus
 animation_size_up(Animation *animation, const BudgetTask *task, size_t *too_large,
@@ -219,7 +219,9 @@ animation_size_up(Animation *animation, const BudgetTask *task, size_t *too_larg
 	ImageStatus status;
 
 	*too_large = 0;
-	if (animation->facts->frames < ANIMATION_LONG)
+
+	/* what came in within the limit will mostly go out so */
+	if (animation->facts->frames < ANIMATION_LONG || animation->length <= task->limit)
 		return IMAGE_OK;
 	animation->most_frames = ANIMATION_SAMPLE;
 	status = animation_encode(animation, task->side, task->min_quality, &data, &length, error);
@@ -227,9 +229,8 @@ animation_size_up(Animation *animation, const BudgetTask *task, size_t *too_larg
 	if (status != IMAGE_OK)
 		return status;
 	free(data);
-	length = length / ANIMATION_SAMPLE * animation->facts->frames;
-	if (length / 2 > task->limit)
-		*too_large = length;
+	if (length > task->limit)
+		*too_large = length / ANIMATION_SAMPLE * animation->facts->frames;
 	return IMAGE_OK;
 }
 

@@ -5,7 +5,8 @@
  *
  * How size grows with quality is much the same curve for all pictures, but for
  * its height and its steepness.  So one encode and the usual steepness give a
- * good guess, two give the picture's own, and the third is mostly the answer.
+ * good guess, and two give the picture's own.  A quality is the best when it
+ * fits and the next one was seen not to.
  * The side of a picture that has to shrink is found the same way, on a log-log
  * scale.
  * Every step keeps a bracket (fits below, does not fit above), so a search
@@ -24,9 +25,6 @@
 
 /* After so many tries the model is no use for this picture: halve instead. */
 #define BUDGET_MODEL_TRIES 5
-
-/* Aim this much below the budget: to fit is worth more than to be close. */
-#define BUDGET_MARGIN 0.003
 
 /* A side whose result fills this much of the limit is large enough. */
 #define BUDGET_SIDE_FILL 0.8
@@ -136,8 +134,7 @@ static ImageStatus
 search_quality(const BudgetTask *task, int side, int first, size_t budget,
 			   BudgetBest *best, ImageError *error)
 {
-	double		log_budget = log((double) budget);
-	double		goal = log_budget - BUDGET_MARGIN;
+	double		goal = log((double) budget);
 	BudgetPoint fits = {0, 0};	/* the highest that does */
 	BudgetPoint over = {0, 0};	/* the lowest that does not */
 	BudgetPoint before = {0, 0};	/* another point, for the slope */
@@ -178,14 +175,6 @@ search_quality(const BudgetTask *task, int side, int first, size_t budget,
 		if (fits.at != 0 && over.at != 0)
 		{
 			steep = steepness(&fits, &over);
-
-			/*
-			 * One quality more would pass the budget even at half of that: do
-			 * not spend an encode on seeing it.
-			 */
-			if (fits.log_size + 0.5 * steep * (curve_at_quality(fits.at + 1) -
-											   curve_at_quality(fits.at)) > log_budget)
-				return IMAGE_OK;
 			from = fits;
 		}
 		else
@@ -232,6 +221,8 @@ search_side(const BudgetTask *task, size_t too_large, BudgetBest *best, ImageErr
 									"picture cannot be made to fit in %zu bytes",
 									task->limit);
 		next = (int) (from.at * exp((goal - from.log_size) / slope));
+		if (tries >= BUDGET_SIDE_TRIES)
+			next = 1;			/* nothing fits: does anything at all? */
 		if (next <= fits.at)
 			next = fits.at + 1;
 		if (next >= over.at)
@@ -249,8 +240,9 @@ search_side(const BudgetTask *task, size_t too_large, BudgetBest *best, ImageErr
 			fits = here;
 		else
 			over = here;
+		tries++;
 		if (fits.at != 0 &&
-			(++tries >= BUDGET_SIDE_TRIES || over.at - fits.at <= 1 ||
+			(tries >= BUDGET_SIDE_TRIES || over.at - fits.at <= 1 ||
 			 (double) best->length >= BUDGET_SIDE_FILL * (double) task->limit))
 			return IMAGE_OK;
 	}

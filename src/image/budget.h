@@ -26,9 +26,9 @@ typedef struct BudgetTask
 								 * at the side wanted allows; <= limit */
 	size_t		limit;			/* bytes that must be kept */
 	bool		may_shrink;		/* make the side smaller to keep the limit */
-	size_t		too_large;		/* unless 0: a good guess of what the side
-								 * wanted takes at min_quality, far above the
-								 * limit; then it is not tried */
+	size_t		too_large;		/* unless 0: a guess of what the side wanted
+								 * takes at min_quality, which is known to be
+								 * above the limit; then it is not tried */
 } BudgetTask;
 
 /* A result and how it was made. */

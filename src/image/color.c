@@ -48,7 +48,7 @@ changes_nothing(cmsHTRANSFORM handle, int channels)
 			*next++ = (uint8_t) (i % 6 * 51);
 		}
 		else
-			*next++ = (uint8_t) i;
+			*next++ = (uint8_t) (i * 255 / 215);
 	}
 	cmsDoTransform(handle, from, to, 216);
 	for (int i = 0; i < 3 * 216; i++)

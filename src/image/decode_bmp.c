@@ -640,12 +640,13 @@ image_decode_bmp(const uint8_t *data, size_t length, const struct ImageFacts *fa
 	BmpReader  *reader = calloc(1, sizeof(BmpReader));
 	ImageStatus status;
 
-	(void) facts;
 	if (reader == NULL)
 		return image_fail(error, IMAGE_NO_MEMORY, "out of memory for a BMP");
 	reader->data = data;
 	reader->length = length;
 	status = bmp_read_header(reader, error);
+	if (status == IMAGE_OK && (reader->width != facts->width || reader->height != facts->height))
+		status = image_fail(error, IMAGE_DAMAGED, "BMP tells two sizes");
 	if (status == IMAGE_OK)
 		status = bmp_take_profile(reader, sink, error);
 	if (status == IMAGE_OK)

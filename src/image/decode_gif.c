@@ -204,7 +204,7 @@ gif_settle_frame(GifReader *reader, const GraphicsControlBlock *control, ImageEr
 		frame->palette[i][3] = 255;
 	}
 	if (frame->transparent >= 0)
-		memset(frame->palette[frame->transparent & 255], 0, 4);
+		frame->palette[frame->transparent & 255][3] = 0;
 
 	if (frame->line_width > reader->line_room)
 	{

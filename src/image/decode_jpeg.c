@@ -293,8 +293,7 @@ jpeg_read_planes(JpegDecoder *decoder, const ImageFacts *facts, ImageSink *sink,
 
 	if (decoder->corrupt)
 		return image_fail(error, IMAGE_DAMAGED, "%s", decoder->message);
-	if (decoder->data_ended && jpeg_has_multiple_scans(cinfo) &&
-		!jpeg_progression_complete(cinfo))
+	if (decoder->data_ended && cinfo->progressive_mode && !jpeg_progression_complete(cinfo))
 		return image_fail(error, IMAGE_DAMAGED, "JPEG ends before its last scan");
 	for (int c = 0; c < cinfo->num_components; c++)
 		if (cinfo->comp_info[c].quant_table == NULL)

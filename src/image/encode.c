@@ -175,6 +175,7 @@ encoder_need_yuv(Encoder *encoder, ImageError *error)
 		return image_fail(error, IMAGE_INTERNAL, "libwebp gives no view of a picture");
 	if (!WebPPictureARGBToYUVA(&encoder->yuv, WEBP_YUV420))
 	{
+		WebPPictureFree(&encoder->yuv);
 		memset(&encoder->yuv, 0, sizeof(encoder->yuv));
 		return image_fail(error, IMAGE_NO_MEMORY, "out of memory while encoding");
 	}

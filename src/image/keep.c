@@ -170,6 +170,7 @@ keep_webp(const uint8_t *data, size_t length, const struct ImageFacts *facts,
 		facts->orientation != 1 ||
 		(facts->has_alpha && !facts->animated && options->alpha != IMAGE_ALPHA_KEEP) ||
 		(facts->animated && options->animation != IMAGE_ANIMATION_KEEP) ||
+		(options->lossless != IMAGE_LOSSLESS_AUTO && facts->webp_mixed) ||
 		(options->lossless == IMAGE_LOSSLESS_NEVER && facts->webp_lossless) ||
 		(options->lossless == IMAGE_LOSSLESS_ALWAYS && !facts->webp_lossless) ||
 		(!stray && length > (size_t) options->max_bytes))
@@ -193,6 +194,13 @@ keep_webp(const uint8_t *data, size_t length, const struct ImageFacts *facts,
 	if (stray)
 	{
 		status = rebuild(data, length, facts, &result->data, &result->length, error);
+
+		/*
+		 * libwebpmux is stricter with chunks than decoders are.  The picture
+		 * is sound, so it takes the long way.
+		 */
+		if (status == IMAGE_DAMAGED)
+			return IMAGE_OK;
 		if (status != IMAGE_OK)
 			return status;
 		if (result->length > (size_t) options->max_bytes)

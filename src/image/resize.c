@@ -195,8 +195,22 @@ zimg_planes(const RasterPlane *source, int planes, bool alpha, const Region *reg
 }
 
 /*
+ * From this reduction on means are used: what Lanczos would add cannot be
+ * seen, and zimg takes time by the square of it to make its filters.
+ */
+#define RESIZE_MEANS_FROM 64
+
+static bool
+reduces_too_much(const Region *region, const RasterPlane *result)
+{
+	return region->width > (double) RESIZE_MEANS_FROM * result->width ||
+		region->height > (double) RESIZE_MEANS_FROM * result->height;
+}
+
+/*
  * Resizes planes of one geometry.  Copies where nothing is to be resized; else
- * zimg, and for what is too thin for its filters, unless there is alpha, means.
+ * zimg, and where that is no good, unless there is alpha (IMAGE_UNSUPPORTED then),
+ * means.
  */
 static ImageStatus
 resize_planes(const RasterPlane *source, int planes, bool alpha, const Region *region,
@@ -215,7 +229,10 @@ resize_planes(const RasterPlane *source, int planes, bool alpha, const Region *r
 					   (size_t) result[i].width);
 		return IMAGE_OK;
 	}
-	status = zimg_planes(source, planes, alpha, region, result, error);
+	if (reduces_too_much(region, result))
+		status = IMAGE_UNSUPPORTED;
+	else
+		status = zimg_planes(source, planes, alpha, region, result, error);
 	if (status == IMAGE_UNSUPPORTED && !alpha)
 	{
 		status = IMAGE_OK;

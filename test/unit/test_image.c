@@ -410,7 +410,7 @@ test_damage(void)
 		jpeg = make_jpeg(&upright, &how, 0, NULL, 0);
 		whole = jpeg.length;
 
-		/* without its EOI nothing is missing */
+		/* without its EOI nothing is missing; likewise below, in many scans */
 		jpeg.length = whole - 2;
 		CHECK(run(jpeg, &usual_options, &result, &decoded, &error) == IMAGE_OK);
 		free(decoded.data);
@@ -524,7 +524,7 @@ test_budget(void)
 		free(decoded.data);
 		free(result.data);
 
-		/* no rung of the usual ladder that fits is above what was found */
+		/* no rung of the usual ladder that fits is above what was found ... */
 		for (int i = 0; i < 5; i++)
 		{
 			options.max_bytes = 10000000;
@@ -535,6 +535,22 @@ test_budget(void)
 			free(decoded.data);
 			free(result.data);
 		}
+	}
+
+	/* ... not even where the budget is just what that rung takes */
+	for (int i = 1; i < 5; i++)
+	{
+		options = usual_options;
+		options.quality = options.min_quality = ladder[i];
+		CHECK(run(png, &options, &result, &decoded, &error) == IMAGE_OK);
+		options = usual_options;
+		options.max_bytes = (int32_t) result.length;
+		free(decoded.data);
+		free(result.data);
+		CHECK(run(png, &options, &result, &decoded, &error) == IMAGE_OK);
+		CHECK(result.quality >= ladder[i]);
+		free(decoded.data);
+		free(result.data);
 	}
 	free(png.data);
 	free(picture.data);
@@ -651,6 +667,55 @@ test_webp_metadata(void)
 	tagged.length = webp.length * 3 / 4;
 	CHECK(run(tagged, &usual_options, &result, &decoded, &error) == IMAGE_DAMAGED);
 	free(tagged.data);
+	free(webp.data);
+	free(flat.data);
+}
+
+/*
+ * Chunks that contradict the flags are no reason to refuse a picture that
+ * every decoder shows.
+ */
+static void
+test_webp_odd_chunks(void)
+{
+	Picture		flat = quadrants(60, 40);
+	Bytes		webp;
+	Bytes		odd;
+	ImageResult result;
+	ImageError	error;
+	Picture		decoded;
+
+	webp.length = WebPEncodeRGB(flat.data, 60, 40, 180, 80, &webp.data);
+	for (int kind = 0; kind < 4; kind++)
+	{
+		/* VP8X with a wrong flag, then an EXIF chunk or none */
+		static const uint8_t flags[] = {0x00, 0x08, 0x04, 0x20};
+		static const uint8_t exif[] = {'E', 'X', 'I', 'F', 4, 0, 0, 0, 'M', 'M', 0, 42};
+		size_t		riff;
+
+		odd.data = calloc(1, webp.length + 100);
+		memcpy(odd.data, "RIFF....WEBPVP8X\012\0\0\0", 20);
+		odd.data[20] = flags[kind];
+		odd.data[24] = 59;
+		odd.data[27] = 39;
+		memcpy(odd.data + 30, webp.data + 12, webp.length - 12);
+		odd.length = 30 + webp.length - 12;
+		if (kind == 0)
+		{
+			memcpy(odd.data + odd.length, exif, sizeof(exif));
+			odd.length += sizeof(exif);
+		}
+		riff = odd.length - 8;
+		for (int i = 0; i < 4; i++)
+			odd.data[4 + i] = (uint8_t) (riff >> (8 * i));
+		if (!CHECK(run(odd, &usual_options, &result, &decoded, &error) == IMAGE_OK))
+			printf("# kind %d: %s\n", kind, error.message);
+		if (!CHECK(!result.unchanged && mean_difference(&flat, &decoded) < 12))
+			printf("# kind %d: %.2f\n", kind, mean_difference(&flat, &decoded));
+		free(decoded.data);
+		free(result.data);
+		free(odd.data);
+	}
 	free(webp.data);
 	free(flat.data);
 }
@@ -776,7 +841,7 @@ static void
 test_sizes(void)
 {
 	static const int sizes[][2] = {
-		{1, 1}, {1, 900}, {900, 1}, {3, 2000}, {2000, 3}, {5000, 10}, {2, 2}, {1025, 1023}
+		{1, 1}, {1, 200000}, {150000, 2}, {1, 900}, {900, 1}, {3, 2000}, {2000, 3}, {5000, 10}, {2, 2}, {1025, 1023}
 	};
 	int			width;
 	int			height;
@@ -800,7 +865,7 @@ test_sizes(void)
 			memset(picture.data, 130, (size_t) picture.width * picture.height * channels);
 			coded[0] = make_png(&picture);
 			coded[1] = coded[0];
-			if (channels == 3)
+			if (channels == 3 && picture.width <= 65500 && picture.height <= 65500)
 				coded[1] = make_jpeg(&picture, NULL, 6, NULL, 0);
 			for (int k = 0; channels == 3 && k < 2; k++)
 			{
@@ -954,6 +1019,7 @@ main(void)
 	test_budget();
 	test_lossless();
 	test_webp_metadata();
+	test_webp_odd_chunks();
 	test_animation();
 	test_profiles();
 	test_refusals();
