@@ -15,13 +15,17 @@ PGFILEDESC = "mediastore - pictures in the database, objects that follow its com
 
 PG_CONFIG ?= pg_config
 PKG_CONFIG ?= pkg-config
-src := $(if $(VPATH),$(VPATH),.)
+# the folder of this file, unless VPATH says where the sources are
+src := $(or $(VPATH),$(patsubst %/,%,$(dir $(firstword $(MAKEFILE_LIST)))))
 
 # --- sources, by room ------------------------------------------------------
 
 sources = $(sort $(patsubst $(src)/%,%,$(wildcard $(addprefix $(src)/,$(1)))))
 
 MODULE_SOURCES := $(call sources,src/mediastore.c src/db/*.c)
+ifeq ($(MODULE_SOURCES),)
+$(error no sources in $(src): set VPATH to the folder of the Makefile)
+endif
 FACTS_SOURCES := $(call sources,src/facts/*.c)
 IMAGE_SOURCES := $(filter-out src/image/decode_heif.c,$(call sources,src/image/*.c))
 HEIF_SOURCES := $(call sources,src/image/decode_heif.c)
@@ -123,6 +127,8 @@ IMAGE_CFLAGS = -O0
 ROOM_LDFLAGS += --coverage
 SHLIB_LINK += --coverage
 endif
+
+SHLIB_LINK += -Wl,--version-script=$(src)/src/mediastore.map
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)

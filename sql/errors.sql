@@ -36,6 +36,11 @@ SELECT media_compress(substr(data, 1, 20)) FROM picture WHERE name = 'png 3x2';
 SELECT media_is_image(substr(data, 1, 60)) FROM picture WHERE name = 'png 3x2';
 SELECT media_compress(substr(data, 1, 60)) FROM picture WHERE name = 'png 3x2';
 SELECT media_compress(overlay(data PLACING '\xffffffff' FROM 50)) FROM picture WHERE name = 'png 3x2';
+
+-- no picture is half there: a JPEG cut in its pixels, an animation in its last frame
+SELECT media_compress(substr(data, 1, length(data) - 4)) FROM picture WHERE name = 'jpeg 32x16';
+SELECT media_compress(substr(data, 1, length(data) - 6)) FROM picture WHERE name = 'jpeg 32x16';
+SELECT media_compress(substr(data, 1, length(data) - 10)) FROM picture WHERE name = 'gif 4x4, 2 frames';
 \set VERBOSITY default
 
 -- never an error: these answer questions

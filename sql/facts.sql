@@ -12,11 +12,15 @@ SELECT name, (media_info(data)).* FROM picture
 -- a claim is believed: nothing is decoded
 SELECT (media_info(data)).width, (media_info(data)).height FROM picture WHERE name = 'claim: png 100000x100000';
 
+-- nor need it be something that is decoded
+SELECT name, (media_info(data)).* FROM picture WHERE name ~ '^claim: (heif|avif) 320' ORDER BY name;
+
 -- by the first bytes alone; null when unknown
 SELECT name, media_format(data), media_mime_type(data) FROM picture ORDER BY name;
 
 -- as displayed
-SELECT name, media_width(data), media_height(data) FROM picture WHERE name LIKE 'jpeg%' ORDER BY name;
+SELECT name, media_width(data), media_height(data) FROM picture
+	WHERE name LIKE 'jpeg%' OR name ~ '(orientation 6|turned|mirrored)$' ORDER BY name;
 
 SELECT name, media_is_image(data) FROM picture ORDER BY name;
 

@@ -15,6 +15,13 @@ SELECT media_format(media_compress(data)), media_width(data) FROM picture WHERE 
 SELECT count(*) FROM mediastore.helper;
 SELECT count(*) FROM mediastore.helpers();
 
+-- but not the codec that has seen them: another user has another
+CREATE TEMPORARY TABLE seen AS SELECT pid FROM mediastore.helper;
+RESET ROLE;
+SELECT media_format(media_compress(data)) FROM picture WHERE name = 'png 3x2';
+SELECT program, requests, pid IN (SELECT pid FROM seen) AS same FROM mediastore.helper;
+SET ROLE regress_mediastore_user;
+
 -- what protects the server is not
 SET mediastore.max_pixels = 1000000000;
 SET mediastore.max_input_bytes = '1GB';

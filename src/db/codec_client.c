@@ -21,6 +21,7 @@
 #include <signal.h>
 #include <unistd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "miscadmin.h"
@@ -98,7 +99,7 @@ died(int status, bool greeted)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYSTEM_ERROR),
 				 errmsg("codec process was terminated by signal %d: %s", signal_number,
-						strsignal(signal_number)),
+						pg_strsignal(signal_number)),
 				 errhint(HOSTILE_HINT)));
 	if (!greeted)
 		ereport(ERROR,
@@ -142,7 +143,8 @@ send_request(HelperProcess *helper, WireRequest *request)
 		return false;
 	ereport(ERROR,
 			(errcode(ERRCODE_SYSTEM_ERROR),
-			 errmsg("could not send to codec process: %m")));
+			 errmsg("could not send to codec process: %m"),
+			 errhint("The system may be short of memory.")));
 }
 
 /*
@@ -185,15 +187,19 @@ receive_reply(HelperProcess *helper, WireKind kind, long timeout, WireReply *rep
 		if (length == 0 || (errno != EAGAIN && errno != EWOULDBLOCK))
 		{
 			bool		greeted = helper->greeted;
+			int			status;
 
-			died(helper_wait(helper), greeted);
+			if (!helper_wait(helper, &status))
+				violation("The process closed its socket.");
+			died(status, greeted);
 		}
 
 		left = timeout - elapsed(start);
 		if (left <= 0 && !helper->greeted)
 			ereport(ERROR,
 					(errcode(ERRCODE_SYSTEM_ERROR),
-					 errmsg("codec process did not start within %ld ms", timeout)));
+					 errmsg("codec process did not start within %ld ms", timeout),
+					 errhint("The system may be overloaded.")));
 		if (left <= 0)
 			too_slow();
 		events = WaitLatchOrSocket(MyLatch,
@@ -235,9 +241,14 @@ write_input(const HelperProcess *helper, Value *input)
 			if (written < 0 && errno == EINTR)
 				continue;
 			if (written <= 0)
+			{
+				if (written == 0)
+					errno = ENOSPC;
 				ereport(ERROR,
 						(errcode(ERRCODE_OUT_OF_MEMORY),
-						 errmsg("could not hand an image to the codec process: %m")));
+						 errmsg("could not hand an image to the codec process: %m"),
+						 errhint("The system may be short of memory.")));
+			}
 			bytes += written;
 			count -= (size_t) written;
 			done += (uint64) written;
@@ -266,9 +277,14 @@ read_result(const HelperProcess *helper, uint64 offset, size_t length)
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
+		{
+			if (got == 0)
+				errno = EIO;
 			ereport(ERROR,
 					(errcode(ERRCODE_SYSTEM_ERROR),
-					 errmsg("could not read from the codec process: %m")));
+					 errmsg("could not read from the codec process: %m"),
+					 errhint(HOSTILE_HINT)));
+		}
 		done += (size_t) got;
 	}
 	return result;
@@ -283,6 +299,7 @@ keeps_limits(const ImageFacts *facts, uint64 length, const ImageCompressOptions 
 	return facts->format == FACTS_FORMAT_WEBP && facts->webp_exact &&
 		facts->width <= longest && facts->height <= longest &&
 		facts->orientation == 1 && !facts->has_metadata && !facts->has_icc &&
+		(!facts->animated || options->animation == IMAGE_ANIMATION_KEEP) &&
 		length <= (uint64) options->max_bytes;
 }
 
@@ -347,6 +364,9 @@ take_result(const HelperProcess *helper, WireReply *reply, const Value *input,
 	return result;
 }
 
+/* Has this session's log been told that there is no filter? */
+static bool told_unfiltered = false;
+
 /*
  * One try with one codec: says hello if it is new, hands the picture over,
  * waits.  A new codec starts up while the picture is written.
@@ -373,6 +393,13 @@ talk(HelperProcess *helper, Value *input, const ImageCompressOptions *options,
 			return TALK_LEFT;
 		helper->greeted = true;
 		helper->sandboxed = reply->sandboxed == 1;
+		if (!helper->sandboxed && !told_unfiltered)
+		{
+			told_unfiltered = true;
+			ereport(LOG,
+					(errmsg("codec process runs without a system-call filter"),
+					 errdetail("It was built without libseccomp, or the system gives it no filter.")));
+		}
 	}
 
 	request.kind = WIRE_COMPRESS;
@@ -386,11 +413,16 @@ talk(HelperProcess *helper, Value *input, const ImageCompressOptions *options,
 	return receive_reply(helper, WIRE_RESULT, mediastore_codec_timeout, reply);
 }
 
-/* Gives back the arena's pages, if they are many. */
+/*
+ * Gives back the arena's pages, if they are many.  How many there are is not
+ * for the codec to say, which may have touched them all.
+ */
 static void
-tidy_arena(const HelperProcess *helper, uint64 used)
+tidy_arena(const HelperProcess *helper)
 {
-	if (used > ARENA_KEPT)
+	struct stat status;
+
+	if (fstat(helper->arena, &status) != 0 || (uint64) status.st_blocks * 512 > ARENA_KEPT)
 		(void) fallocate(helper->arena, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
 						 (off_t) WIRE_ARENA_SIZE);
 }
@@ -439,7 +471,7 @@ codec_compress(Value *input, const ImageFacts *facts, const ImageCompressOptions
 
 	helper->busy = false;
 	helper->requests++;
-	tidy_arena(helper, Max(input->total, reply.length));
+	tidy_arena(helper);
 
 	/* one that failed for no reason of the picture may do so again */
 	if (error.status == IMAGE_NO_MEMORY || error.status == IMAGE_INTERNAL)

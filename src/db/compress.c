@@ -63,7 +63,7 @@ check_claims(const ImageFacts *facts, const ImageCompressOptions *options)
 Datum
 media_compress(PG_FUNCTION_ARGS)
 {
-	Datum		input = PG_GETARG_DATUM(0);
+	Datum		input;
 	char		message[MESSAGE_SIZE] = "";
 	ImageCompressOptions options;
 	ImageFacts	facts;
@@ -71,7 +71,11 @@ media_compress(PG_FUNCTION_ARGS)
 	Value		value;
 	bytea	   *result;
 
+	/* null options are an error whatever the picture */
 	compress_options_from_arguments(&options, fcinfo, 1);
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	input = PG_GETARG_DATUM(0);
 
 	value_open(&value, input);
 	if (value.total > (uint64) mediastore_max_input_bytes)

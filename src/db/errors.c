@@ -100,7 +100,9 @@ error_image(const ImageError *error)
 					error->message[0] != '\0' ? error->message : "unknown reason"),
 			 error->status == IMAGE_OVER_LIMIT ? hint_of_limit(error->limit) : 0,
 			 error->status == IMAGE_NO_MEMORY ?
-			 errhint("The limit is set by \"mediastore.codec_memory\".") : 0));
+			 errhint("The limit is set by \"mediastore.codec_memory\".") :
+			 error->status == IMAGE_INTERNAL ?
+			 errhint("This is a fault of the codec program or of one of its libraries.") : 0));
 }
 
 void

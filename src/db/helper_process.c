@@ -32,6 +32,9 @@
 /* Killed processes whose end we have not waited for yet. */
 #define MOST_DYING		8
 
+/* How many milliseconds a process may take to end once its socket has. */
+#define LEAVE_TRIES		200
+
 static HelperProcess helpers[HELPER_PROGRAMS] = {
 	{.name = "mediastore-codec",.socket = -1,.arena = -1},
 	{.name = "mediastore-codec-heif",.socket = -1,.arena = -1}
@@ -115,19 +118,25 @@ helper_end(HelperProcess *helper)
 	}
 }
 
-int
-helper_wait(HelperProcess *helper)
+bool
+helper_wait(HelperProcess *helper, int *status)
 {
 	pid_t		pid = helper->pid;
 
 	forget(helper);
 
-	/*
-	 * One that is past its end keeps its status; this is for one that has
-	 * only closed its socket.
-	 */
+	/* a socket ends a little before its process does */
+	for (int tries = 0; tries < LEAVE_TRIES; tries++)
+	{
+		if (waitpid(pid, status, WNOHANG) == pid)
+			return true;
+		pg_usleep(1000);
+	}
+
+	/* the end may have come after the last look: its status tells */
 	kill(pid, SIGKILL);
-	return wait_for(pid);
+	*status = wait_for(pid);
+	return !(WIFSIGNALED(*status) && WTERMSIG(*status) == SIGKILL);
 }
 
 void
@@ -262,14 +271,17 @@ start_failed(const HelperProcess *helper, int error)
 	if (error == ENOENT && helper == &helpers[HELPER_CODEC_HEIF])
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("HEIF and AVIF images can't be decoded by this installation"),
+				 errmsg("HEIF and AVIF images cannot be decoded by this installation"),
 				 errhint("The program \"%s\" is built where libheif is found.",
 						 helper->name)));
 	ereport(ERROR,
 			(errcode(ERRCODE_SYSTEM_ERROR),
 			 errmsg("could not start program \"%s\": %m", helper->name),
 			 error == ENOENT ?
-			 errhint("It is installed beside the module, in \"%s\".", module_directory()) : 0));
+			 errhint("It is installed beside the module, in \"%s\".", module_directory()) :
+			 error == EMFILE || error == ENFILE ?
+			 errhint("A lower \"max_files_per_process\" or a higher limit of the system leaves it the descriptors it needs.") :
+			 errhint("The system may be short of memory or processes.")));
 }
 
 /* Starts a helper.  Raises if that fails, leaving nothing behind. */
@@ -344,6 +356,7 @@ start(HelperProcess *helper)
 	helper->started_at = GetCurrentTimestamp();
 	helper->memory = mediastore_codec_memory;
 	helper->idle = mediastore_helper_idle;
+	helper->user = GetUserId();
 }
 
 /*
@@ -374,7 +387,8 @@ helper_get(HelperProgram program)
 	helper_reap();
 	if (helper->pid != 0 &&
 		(helper->busy || helper->memory != mediastore_codec_memory ||
-		 helper->idle != mediastore_helper_idle || !is_waiting(helper)))
+		 helper->idle != mediastore_helper_idle || helper->user != GetUserId() ||
+		 !is_waiting(helper)))
 		helper_end(helper);
 	if (helper->pid == 0)
 		start(helper);

@@ -51,11 +51,13 @@ typedef struct HelperProcess
 	TimestampTz started_at;
 	int			memory;			/* the settings it was started with */
 	int			idle;
+	Oid			user;			/* whose pictures it has seen: no other's */
 } HelperProcess;
 
 /*
  * Gives the running helper, starting it if there is none or if the one there
- * is can't be used (left, in the middle of something, other settings).
+ * is can't be used (left, in the middle of something, other settings or
+ * another current user).
  * Raises 58000 if it can't be started, 0A000 if there is no such program.
  */
 extern HelperProcess *helper_get(HelperProgram program);
@@ -64,10 +66,11 @@ extern HelperProcess *helper_get(HelperProgram program);
 extern void helper_end(HelperProcess *helper);
 
 /*
- * For a helper whose socket has ended: waits for the process too, and
- * returns its status as of waitpid.  Raises nothing.
+ * For a helper whose socket has ended: waits for the process too, and gives
+ * its status as of waitpid.  False if it had to be killed for that.  Raises
+ * nothing.
  */
-extern int	helper_wait(HelperProcess *helper);
+extern bool helper_wait(HelperProcess *helper, int *status);
 
 /* Reaps what has ended; helpers left idle are not running from here on. */
 extern void helper_reap(void);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * options.c
- *	  The options of media_compress, from arguments or by name.
+ *	  The options of media_compress.
  *
  *-------------------------------------------------------------------------
  */
@@ -134,34 +134,8 @@ set_word(ImageCompressOptions *options, const Option *option, const char *value)
 			 errhint("Valid values are %s.", valid.data)));
 }
 
+/* Fills in the defaults. */
 static void
-set_text(ImageCompressOptions *options, const Option *option, const char *value)
-{
-	char	   *end;
-	long		number;
-
-	if (option->kind != OPTION_NUMBER)
-	{
-		set_word(options, option, value);
-		return;
-	}
-
-	errno = 0;
-	number = strtol(value, &end, 10);
-	if (end == value || *end != '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for option \"%s\": \"%s\"", option->name, value),
-				 errhint("Valid values are integers between %d and %d.", option->lowest,
-						 option->highest)));
-	if (errno != 0 || number > PG_INT32_MAX)
-		number = PG_INT32_MAX;
-	else if (number < PG_INT32_MIN)
-		number = PG_INT32_MIN;
-	set_number(options, option, (int32) number);
-}
-
-void
 compress_options_init(ImageCompressOptions *options)
 {
 	memset(options, 0, sizeof(*options));
@@ -169,30 +143,11 @@ compress_options_init(ImageCompressOptions *options)
 		*field(options, option) = option->preset;
 }
 
-void
-compress_options_set(ImageCompressOptions *options, const char *name, const char *value)
-{
-	StringInfoData valid;
-
-	FOR_EACH_OPTION(option)
-	{
-		if (pg_strcasecmp(name, option->name) == 0)
-		{
-			set_text(options, option, value);
-			return;
-		}
-	}
-
-	initStringInfo(&valid);
-	FOR_EACH_OPTION(option)
-		appendStringInfo(&valid, "%s%s", option == table ? "" : ", ", option->name);
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid option \"%s\"", name),
-			 errhint("Valid options are %s.", valid.data)));
-}
-
-void
+/*
+ * Checks the options against each other.  A min_quality left at its default
+ * follows a lower quality down; one that was asked for does not.
+ */
+static void
 compress_options_finish(ImageCompressOptions *options)
 {
 	if (options->min_quality > options->quality &&
@@ -217,6 +172,11 @@ compress_options_from_arguments(ImageCompressOptions *options, FunctionCallInfo 
 	{
 		int			number = first + (int) (option - table);
 
+		if (PG_ARGISNULL(number))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"%s\" must not be null", option->name),
+					 errhint("Leave it out for its default.")));
 		if (option->kind == OPTION_NUMBER)
 			set_number(options, option, PG_GETARG_INT32(number));
 		else

@@ -1,12 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * options.h
- *	  The options of media_compress, from arguments or by name.
- *
- * One table of names, ranges and defaults serves both the function, which
- * has them as typed arguments, and whoever has them as text.  Whatever is
- * wrong with them is ERROR 22023 (invalid_parameter_value), with a hint that
- * lists what is right.
+ *	  The options of media_compress.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,20 +12,12 @@
 
 #include "../image/image.h"
 
-/* Fills in the defaults. */
-extern void compress_options_init(ImageCompressOptions *options);
-
-/* Sets one option by its name, from text: "max_bytes", "300000". */
-extern void compress_options_set(ImageCompressOptions *options, const char *name,
-								 const char *value);
-
 /*
- * Checks the options against each other.  A min_quality left at its default
- * follows a lower quality down; one that was asked for does not.
+ * Reads the options from the arguments of a function, from first on, in the
+ * order of ImageCompressOptions.  Whatever is wrong with one (null, too large,
+ * no such word) is ERROR 22023 (invalid_parameter_value), with a hint that
+ * says what is right.
  */
-extern void compress_options_finish(ImageCompressOptions *options);
-
-/* All of it for a function whose arguments from first on are the options. */
 extern void compress_options_from_arguments(ImageCompressOptions *options,
 											FunctionCallInfo fcinfo, int first);
 

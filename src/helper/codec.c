@@ -259,7 +259,11 @@ serve(const Arena *arena, bool filtered)
 			continue;
 		if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
 		{
-			/* idle for too long */
+			/*
+			 * Idle for too long.  The arena's pages go now: the parent may keep
+			 * it open, and do nothing, for as long as it likes.
+			 */
+			(void) madvise(arena->start, arena->size, MADV_REMOVE);
 			reply.kind = WIRE_GOODBYE;
 			(void) send_reply(&reply);
 			return EXIT_LEFT;

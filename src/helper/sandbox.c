@@ -15,7 +15,6 @@
  *-------------------------------------------------------------------------
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,11 +38,30 @@
 
 #include "sandbox.h"
 
+/*
+ * When memory runs out, this process costs one statement and a backend costs
+ * the server: go well before it, though not before everybody else.  Where the
+ * score cannot be written nothing is lost but that.
+ */
+static void
+raise_oom_score(void)
+{
+	FILE	   *file = fopen("/proc/self/oom_score_adj", "r+e");
+	int			score;
+
+	if (file == NULL)
+		return;
+	if (fscanf(file, "%d", &score) == 1)
+	{
+		rewind(file);
+		fprintf(file, "%d", score > 500 ? 1000 : score + 500);
+	}
+	fclose(file);
+}
+
 bool
 sandbox_bind_to_parent(pid_t parent)
 {
-	int			fd;
-
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
 		return false;
 
@@ -51,19 +69,7 @@ sandbox_bind_to_parent(pid_t parent)
 	if (getppid() != parent)
 		return false;
 
-	/*
-	 * When the machine or the container runs out of memory, this process
-	 * costs one statement and a backend costs the server: go first.  Where it
-	 * can't be written nothing is lost but that.
-	 */
-	fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0)
-	{
-		ssize_t		ignored = write(fd, "1000", 4);
-
-		(void) ignored;
-		close(fd);
-	}
+	raise_oom_score();
 	return true;
 }
 
@@ -81,7 +87,7 @@ set_limit(int resource, rlim_t value)
 	return setrlimit(resource, &limit) == 0;
 }
 
-/* How much address space is in use, in bytes; 0 if that can't be told. */
+/* How much address space is in use, in bytes; 0 if that cannot be told. */
 static uint64_t
 mapped_now(void)
 {
@@ -241,6 +247,9 @@ put_on_filter(const SandboxNeeds *needs)
 	 * picture it was given.
 	 */
 	(void) seccomp_attr_set(filter, SCMP_FLTATR_CTL_SSB, 1);
+
+	/* a system call in another architecture's way: not only its thread */
+	(void) seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
 	done = add_common_rules(filter, needs->socket) == 0;
 	if (done && needs->threads)
 		done = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1) == 0 &&

@@ -8,6 +8,9 @@
  * process do what the word says, as the decoder's own code could.  Any other
  * input is compressed as usual.
  *
+ * A file named "hello" beside the program has the word for what it does when
+ * it is greeted, before there is any input.
+ *
  * Apart from that it is a witness: if there is a file named "witness" beside
  * the program, it writes down there what it was started with and what it has
  * left when it locks itself in.
@@ -28,6 +31,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 
 #include "helper/sandbox.h"
 #include "helper/wire.h"
@@ -51,6 +55,12 @@ extern ssize_t __wrap_recv(int socket, void *buffer, size_t length, int flags);
 
 static uint32_t request_number;
 
+/* What to do when greeted, or "". */
+static char hello_word[32];
+
+/* Is the next picture, whatever it is, to be called fine as it is? */
+static bool next_unchanged;
+
 /* ---------------------------------------------------------------- witness */
 
 static void
@@ -67,9 +77,9 @@ note(int file, const char *format,...)
 	va_end(arguments);
 }
 
-/* Opens the file "witness" beside the program; -1 if there is none. */
+/* Opens a file beside the program; -1 if there is none. */
 static int
-open_witness(void)
+open_beside(const char *name, int flags)
 {
 	char		path[4096];
 	ssize_t		length = readlink("/proc/self/exe", path, sizeof(path) - 16);
@@ -81,8 +91,14 @@ open_witness(void)
 	slash = strrchr(path, '/');
 	if (slash == NULL)
 		return -1;
-	strcpy(slash + 1, "witness");
-	return open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	strcpy(slash + 1, name);
+	return open(path, flags | O_CLOEXEC);
+}
+
+static int
+open_witness(void)
+{
+	return open_beside("witness", O_WRONLY | O_APPEND);
 }
 
 static void
@@ -139,6 +155,19 @@ testify(void)
 	close(file);
 }
 
+__attribute__((constructor))
+static void
+read_hello_word(void)
+{
+	int			file = open_beside("hello", O_RDONLY);
+
+	if (file < 0)
+		return;
+	if (read(file, hello_word, sizeof(hello_word) - 1) < 0)
+		hello_word[0] = '\0';
+	close(file);
+}
+
 bool
 __wrap_sandbox_enter(const SandboxNeeds *needs, bool *filtered)
 {
@@ -152,20 +181,13 @@ __wrap_sandbox_enter(const SandboxNeeds *needs, bool *filtered)
 		note(file, "locked: directory %s\n", getcwd(directory, sizeof(directory)));
 		close(file);
 	}
+	/* here, where it may still sleep */
+	if (strcmp(hello_word, "late") == 0)
+		usleep(500 * 1000);
 	return __real_sandbox_enter(needs, filtered);
 }
 
 /* ------------------------------------------------------------------ rogue */
-
-ssize_t
-__wrap_recv(int socket, void *buffer, size_t length, int flags)
-{
-	ssize_t		got = __real_recv(socket, buffer, length, flags);
-
-	if (got == (ssize_t) sizeof(WireRequest))
-		request_number = ((const WireRequest *) buffer)->number;
-	return got;
-}
 
 /* A reply as it should be, to be made worse. */
 static WireReply
@@ -183,6 +205,14 @@ good_reply(void)
 	return reply;
 }
 
+/* Works for ever. */
+_Noreturn static void
+spin(void)
+{
+	for (;;)
+		__asm__ volatile("");
+}
+
 /* Sends bytes, and waits for the end. */
 _Noreturn static void
 say(const void *bytes, size_t length)
@@ -195,6 +225,65 @@ say(const void *bytes, size_t length)
 		if (__real_recv(WIRE_SOCKET_FD, &byte, 1, 0) == 0)
 			_exit(0);
 	}
+}
+
+/* Sends a packet that looks like the end of the socket, and stays. */
+_Noreturn static void
+send_nothing(void)
+{
+	(void) send(WIRE_SOCKET_FD, "", 0, MSG_NOSIGNAL);
+	spin();
+}
+
+/* Answers a greeting in a way that breaks the protocol. */
+static void
+greet(const char *word)
+{
+	WireReply	reply = good_reply();
+
+	reply.kind = WIRE_HELLO;
+	if (strcmp(word, "magic") == 0)
+	{
+		reply.magic++;
+		say(&reply, sizeof(reply));
+	}
+	if (strcmp(word, "version") == 0)
+	{
+		reply.version++;
+		say(&reply, sizeof(reply));
+	}
+	if (strcmp(word, "number") == 0)
+	{
+		reply.number++;
+		say(&reply, sizeof(reply));
+	}
+	if (strcmp(word, "result") == 0)
+	{
+		reply.kind = WIRE_RESULT;
+		say(&reply, sizeof(reply));
+	}
+	if (strcmp(word, "short-frame") == 0)
+		say(&reply, sizeof(reply) - 1);
+	if (strcmp(word, "empty-frame") == 0)
+		send_nothing();
+	if (strcmp(word, "silent") == 0)
+		spin();
+}
+
+ssize_t
+__wrap_recv(int socket, void *buffer, size_t length, int flags)
+{
+	ssize_t		got = __real_recv(socket, buffer, length, flags);
+
+	if (got == (ssize_t) sizeof(WireRequest))
+	{
+		const WireRequest *request = buffer;
+
+		request_number = request->number;
+		if (request->kind == WIRE_HELLO)
+			greet(hello_word);
+	}
+	return got;
 }
 
 /* Says what breaks the protocol. */
@@ -212,7 +301,7 @@ speak(const char *word)
 	if (strcmp(word, "long-frame") == 0)
 		say(junk, sizeof(junk));
 	if (strcmp(word, "empty-frame") == 0)
-		say("", 0);
+		send_nothing();
 	if (strcmp(word, "version") == 0)
 	{
 		reply.version++;
@@ -288,10 +377,18 @@ break_out(const char *word)
 
 		(void) !read(0, &byte, 1);
 	}
-	if (strcmp(word, "socket") == 0)
+	if (strcmp(word, "socket-inet") == 0)
 		(void) socket(AF_INET, SOCK_STREAM, 0);
-	if (strcmp(word, "fork") == 0)
-		(void) fork();
+	if (strcmp(word, "socket-unix") == 0)
+		(void) socket(AF_UNIX, SOCK_STREAM, 0);
+	if (strcmp(word, "connect") == 0)
+	{
+		struct sockaddr_un address = {.sun_family = AF_UNIX,.sun_path = "/rogue"};
+
+		(void) connect(WIRE_SOCKET_FD, (const struct sockaddr *) &address, sizeof(address));
+	}
+	if (strcmp(word, "fork") == 0 && fork() == 0)
+		_exit(0);
 	if (strcmp(word, "exec") == 0)
 		(void) execl("/bin/true", "true", (char *) NULL);
 	if (strcmp(word, "kill-parent") == 0)
@@ -301,6 +398,14 @@ break_out(const char *word)
 	if (strcmp(word, "executable") == 0)
 		(void) mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC,
 					MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (strcmp(word, "make-executable") == 0)
+	{
+		void	   *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+								MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (page != MAP_FAILED)
+			(void) mprotect(page, 4096, PROT_READ | PROT_EXEC);
+	}
 	if (strcmp(word, "raise-limit") == 0)
 	{
 		struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
@@ -328,14 +433,30 @@ misbehave(const char *word)
 	if (strcmp(word, "stop") == 0)
 		(void) raise(SIGSTOP);
 	if (strcmp(word, "spin") == 0)
-	{
-		for (;;)
-			__asm__ volatile("");
-	}
+		spin();
 	if (strcmp(word, "bus") == 0)
 		(void) raise(SIGBUS);
+	if (strcmp(word, "hang-up") == 0)
+	{
+		close(WIRE_SOCKET_FD);
+		spin();
+	}
 	if (strcmp(word, "killed") == 0)
 		(void) raise(SIGKILL);
+}
+
+/*
+ * Takes much of the arena, up to its end, which counts as the parent's
+ * memory.  The input lies at its start.
+ */
+static void
+dirty(const uint8_t *arena)
+{
+	uint8_t    *bytes = (uint8_t *) (uintptr_t) arena;
+
+	/* every 16th page: 64 MB of 1 GB */
+	for (uint64_t at = 1024 * 1024; at < WIRE_ARENA_SIZE; at += 16 * 4096)
+		bytes[at] = 1;
 }
 
 /* Takes all the memory there is. */
@@ -370,6 +491,13 @@ __wrap_image_compress(const uint8_t *data, size_t length,
 
 		tail[i] = byte == 0 ? ' ' : (char) byte;
 	}
+	if (next_unchanged)
+	{
+		next_unchanged = false;
+		memset(result, 0, sizeof(*result));
+		result->unchanged = true;
+		return IMAGE_OK;
+	}
 	word = strstr(tail, MARK);
 	if (word == NULL)
 		return __real_image_compress(data, length, options, limits, result, error);
@@ -379,10 +507,17 @@ __wrap_image_compress(const uint8_t *data, size_t length,
 		return devour(error);
 	if (strcmp(word, "message") == 0)
 	{
-		memset(error->message, '\033', sizeof(error->message));
-		memset(error->limit, '%', sizeof(error->limit));
-		return IMAGE_DAMAGED;
+		/* neither text ends, and a format takes either for its own */
+		for (size_t i = 0; i < sizeof(error->message); i++)
+			error->message[i] = "%n%s\033\n\x80"[i % 7];
+		for (size_t i = 0; i < sizeof(error->limit); i++)
+			error->limit[i] = "%n%s\033\n\x80"[i % 7];
+		return IMAGE_OVER_LIMIT;
 	}
+	if (strcmp(word, "dirty") == 0)
+		dirty(data);
+	if (strcmp(word, "then-unchanged") == 0)
+		next_unchanged = true;
 	misbehave(word);
 	break_out(word);
 	speak(word);

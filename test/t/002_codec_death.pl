@@ -9,20 +9,24 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = start_node('death', rogue_folder());
-my $started = $node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()');
+my $folder = rogue_folder();
+my $node = start_node('death', $folder);
 my $session = $node->background_psql('postgres', on_error_stop => 0);
 my $good = 'SELECT media_format(media_compress(' . MediastoreTest::hex(jpeg()) . '))';
-my $backend = $session->query_safe('SELECT pg_backend_pid()');
+my $backend = backend_pid($session);
+
+# Another session.  A server that restarts after a crash ends it, and its table.
+my $bystander = $node->background_psql('postgres');
+$bystander->query_safe('CREATE TEMPORARY TABLE memory AS SELECT pg_backend_pid() AS pid');
 
 # A function that reports its error as a row.
 $session->query_safe(q{
-	CREATE FUNCTION attempt(data bytea, max_bytes int DEFAULT 500000) RETURNS text LANGUAGE plpgsql AS $$
+	CREATE FUNCTION attempt(data bytea, animation text DEFAULT 'keep') RETURNS text LANGUAGE plpgsql AS $$
 	DECLARE
 		message text;
 		hint text;
 	BEGIN
-		RETURN media_format(media_compress(data, max_bytes => max_bytes));
+		RETURN media_format(media_compress(data, animation => animation));
 	EXCEPTION WHEN OTHERS OR query_canceled THEN
 		GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
 		RETURN sqlstate || ': ' || message || CASE WHEN hint <> '' THEN ' (' || hint || ')' ELSE '' END;
@@ -46,7 +50,7 @@ sub meets
 	like($session->query_safe('SELECT attempt(' . rogue($word) . ')'), $expected, "$word: an error");
 	is($session->query_safe($good), 'webp', "$word: the next call works");
 	isnt(helper_pid($session), $pid, "$word: with another codec");
-	ok($pid eq '' || wait_gone($pid), "$word: and without the first");
+	ok(wait_gone($pid), "$word: and without the first");
 	$session->query_safe('RESET ALL') if $setting;
 	return;
 }
@@ -59,7 +63,8 @@ meets('segfault', qr/^58000: codec process was terminated by signal 11: .* \(The
 meets('abort', qr/^58000: codec process was terminated by signal 6: /);
 meets('exit', qr/^58000: codec process ended in the middle of its work \(exit status 7\)/);
 meets('exit-0', qr/^58000: codec process ended in the middle of its work \(exit status 0\)/);
-meets('killed', qr/^58000: codec process (was killed|tried something)/);
+meets('bus', qr/^58000: codec process was terminated by signal \d+: Bus error/);
+meets('killed', qr/^58000: codec process was killed \(The system may be short of memory/);
 
 # it does not end
 meets('spin', qr/^54000: codec process took longer than 300 ms \(The limit is set by "mediastore.codec_timeout"/,
@@ -74,14 +79,65 @@ foreach my $word (
 {
 	meets($word, qr/^58000: codec process broke the protocol/);
 }
-meets('empty-frame', qr/^58000: codec process /);
-meets('goodbye', qr/^58000: codec process broke the protocol/);
+meets($_, qr/^58000: codec process broke the protocol \(The picture may be damaged/) foreach qw(empty-frame goodbye);
+meets('hang-up',
+	$seccomp
+	? qr/^58000: codec process tried something its sandbox forbids/
+	: qr/^58000: codec process broke the protocol/);
 
-# a message is text, and a limit one of ours
+# an animation is not fine as it is when only its first picture is wanted
+{
+	my $animation = MediastoreTest::hex(fixture('animated.webp'));
+	my $pid;
+
+	is($session->query_safe('SELECT attempt(' . rogue('then-unchanged') . ')'), 'webp', 'unchanged: armed');
+	is($session->query_safe("SELECT media_compress($animation) = $animation"), 't', 'unchanged: kept as it is');
+	is($session->query_safe('SELECT attempt(' . rogue('then-unchanged') . ')'), 'webp', 'unchanged: armed once more');
+	$pid = helper_pid($session);
+	like($session->query_safe("SELECT attempt($animation, 'first')"),
+		qr/^58000: codec process broke the protocol/, 'unchanged: not if only the first picture is wanted');
+	is($session->query_safe($good), 'webp', 'unchanged: the next call works');
+	isnt(helper_pid($session), $pid, 'unchanged: with another codec');
+}
+
+# A message is text, and the name of a limit too: both are made printable,
+# ended, and never taken for a format.
 {
 	my $answer = $session->query_safe('SELECT attempt(' . rogue('message') . ')');
-	like($answer, qr/^22P03: could not compress image: \?+$/, 'message: printable, and ended');
+	my $text = '%n%s???' x 40;
+	is( $answer,
+		'54000: could not compress image: ' . substr($text, 0, 199)
+		  . ' (The limit is set by the option "' . substr($text, 0, 31) . '".)',
+		'message: printable, and ended');
 	is($session->query_safe($good), 'webp', 'message: the next call works');
+}
+
+# it greets as it must not: there is a new codec for each
+foreach my $word (qw(magic version number result short-frame empty-frame silent late))
+{
+	my $file = "$folder/hello";
+	my $answer;
+
+	$session->query_safe("SET mediastore.helper_idle = '1h'");
+	append_to_file($file, $word);
+	$session->query_safe('SET statement_timeout = 500') if $word eq 'silent';
+	$answer = $session->query_safe('SELECT attempt(' . MediastoreTest::hex(jpeg()) . ')');
+	if ($word eq 'late') { is($answer, 'webp', 'greeting late: is waited for'); }
+	elsif ($word eq 'silent') { like($answer, qr/^57014: /, 'greeting silent: can be cancelled'); }
+	else { like($answer, qr/^58000: codec process broke the protocol/, "greeting $word: an error"); }
+	unlink $file;
+	is($session->query_safe('SELECT count(*) FROM helper()'), $word eq 'late' ? '1' : '0', "greeting $word: is remembered or not");
+	$session->query_safe('RESET ALL');
+	is($session->query_safe($good), 'webp', "greeting $word: the next call works");
+}
+
+# it takes the memory it shares with the backend: given back with the answer
+{
+	is($session->query_safe('SELECT attempt(' . rogue('dirty') . ')'), 'webp', 'dirty: answered');
+	my ($peak) = status_of(helper_pid($session), 'VmHWM') =~ /^(\d+)/;
+	cmp_ok($peak, '>=', 64 * 1024, 'dirty: it took it');
+	cmp_ok(arena_bytes($backend), '<=', 16 * 1024 * 1024, 'dirty: little is left');
+	is($session->query_safe($good), 'webp', 'dirty: the next call works');
 }
 
 # it wants all the memory: no more than it may have
@@ -104,19 +160,25 @@ SKIP:
 {
 	skip 'this system has no seccomp', 1 unless $seccomp;
 	foreach my $word (
-		qw(open create unlink read-other socket fork exec kill-parent ptrace executable raise-limit))
+		qw(open create unlink read-other socket-inet socket-unix connect fork exec kill-parent ptrace executable
+		make-executable raise-limit))
 	{
 		meets($word, qr/^58000: codec process tried something its sandbox forbids/);
 	}
 }
 
 # nobody else has noticed
-is($session->query_safe('SELECT pg_backend_pid()'), $backend, 'the session is the same');
-is($node->safe_psql('postgres', 'SELECT pg_postmaster_start_time()'), $started, 'the server is the same');
+is(backend_pid($session), $backend, 'the session is the same');
 is($session->query_safe("SELECT count(*) FROM helper()"), '1', 'one codec is left');
+is($bystander->query_safe('SELECT pid = pg_backend_pid() FROM memory'), 't', 'so is another');
+$bystander->quit;
 $session->quit;
 my $log = slurp_file($node->logfile);
-unlike($log, qr/terminating any other active server processes|PANIC|reinitializing/, 'the server never restarted');
+is(scalar(() = $log =~ /database system is ready to accept connections/g), 1, 'the server started once');
+unlike(
+	$log,
+	qr/server process \(PID \d+\) (was terminated|exited)|terminating any other active server processes|all server processes terminated|reinitializing|PANIC/,
+	'the server never restarted');
 
 # a program that is not there, or not what it should be
 my $empty = PostgreSQL::Test::Utils::tempdir();

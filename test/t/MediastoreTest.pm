@@ -10,6 +10,7 @@ use warnings;
 use Compress::Zlib;
 use File::Basename;
 use File::Copy;
+use FindBin;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -17,7 +18,8 @@ use Time::HiRes qw(usleep);
 
 use Exporter 'import';
 our @EXPORT = qw(build_folder rogue_folder start_node create_functions png jpeg hex
-  gone wait_gone status_of resident helper_pid);
+  fixture small_pictures gone wait_gone left_nothing status_of resident processor_ticks arena_bytes
+  backend_pid helper_pid postmaster_pid);
 
 # Where make has put the module and the programs.
 sub build_folder
@@ -62,7 +64,7 @@ sub create_functions
 		CREATE FUNCTION media_compress(data bytea, max_dimension int DEFAULT 1024, max_bytes int DEFAULT 500000,
 			quality int DEFAULT 85, min_quality int DEFAULT 40, effort int DEFAULT 4, alpha text DEFAULT 'keep',
 			lossless text DEFAULT 'auto', animation text DEFAULT 'keep') RETURNS bytea
-			LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS '$folder/mediastore';
+			LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS '$folder/mediastore';
 		CREATE FUNCTION media_format(data bytea) RETURNS text
 			LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS '$folder/mediastore';
 		CREATE FUNCTION helper(OUT program text, OUT pid int, OUT sandboxed bool, OUT requests int8,
@@ -116,10 +118,41 @@ sub hex
 	return "'\\x" . unpack('H*', $bytes) . "'::bytea";
 }
 
+# One of the pictures in test/data.
+sub fixture
+{
+	my ($name) = @_;
+	return slurp_file("$FindBin::RealBin/../data/$name");
+}
+
+# Those of the SQL tests, by their names.
+sub small_pictures
+{
+	my $sql = slurp_file("$FindBin::RealBin/../../sql/include/pictures.sql");
+	my %pictures;
+
+	while ($sql =~ /^\t\('([^']+)', (?:decode\('([0-9a-f\s]*)', 'hex'\)|convert_to\('([^']*)', 'UTF8'\)|'')\)[,;]$/mg)
+	{
+		my ($name, $hex, $text) = ($1, $2, $3);
+		$pictures{$name} = defined $hex ? pack('H*', $hex =~ s/\s//gr) : $text // '';
+	}
+	die 'no small pictures' if keys %pictures < 10;
+	return %pictures;
+}
+
+# Anything else where a process id should be would pass for one that has ended.
+sub check_pid
+{
+	my ($pid) = @_;
+	die 'not a process id: ' . ($pid // 'undef') unless defined $pid && $pid =~ /^[1-9]\d*$/;
+	return $pid;
+}
+
 # A line of /proc/PID/status, without its name; undef if there is none.
 sub status_of
 {
 	my ($pid, $field) = @_;
+	check_pid($pid);
 	open my $file, '<', "/proc/$pid/status" or return;
 	my ($value) = map { /^\Q$field\E:\s*(.*?)\s*$/ ? $1 : () } <$file>;
 	close $file;
@@ -130,8 +163,26 @@ sub status_of
 sub resident
 {
 	my ($pid) = @_;
-	my ($kilobytes) = (status_of($pid, 'VmRSS') // '0') =~ /^(\d+)/;
+	my ($kilobytes) = (status_of($pid, 'VmRSS') // '') =~ /^(\d+)/;
+	die "process $pid has no memory" unless defined $kilobytes;
 	return $kilobytes;
+}
+
+# The processor time a process has taken, in hundredths of a second.
+sub processor_ticks
+{
+	my ($pid) = @_;
+	my @fields = split / /, slurp_file('/proc/' . check_pid($pid) . '/stat') =~ s/^.*\) //sr;
+	return $fields[11] + $fields[12];
+}
+
+# The memory that a backend's arena holds, in bytes.
+sub arena_bytes
+{
+	my ($pid) = @_;
+	my @arenas = grep { (readlink($_) // '') =~ /^\/memfd:mediastore-arena/ } glob('/proc/' . check_pid($pid) . '/fd/*');
+	die "process $pid has not one arena" unless @arenas == 1;
+	return (stat $arenas[0])[12] * 512;
 }
 
 # Has a process ended?  (A zombie has; who reaps it is another matter.)
@@ -146,6 +197,7 @@ sub gone
 sub wait_gone
 {
 	my ($pid, $seconds) = @_;
+	check_pid($pid);
 	foreach my $try (1 .. ($seconds // 10) * 100)
 	{
 		return 1 if gone($pid);
@@ -154,11 +206,33 @@ sub wait_gone
 	return 0;
 }
 
-# The codec of a session (a BackgroundPsql).
+# Is nothing left of a process, not even a zombie?
+sub left_nothing
+{
+	my ($pid) = @_;
+	return !-d '/proc/' . check_pid($pid);
+}
+
+# The process of a session (a BackgroundPsql).
+sub backend_pid
+{
+	my ($session) = @_;
+	return check_pid($session->query_safe('SELECT pg_backend_pid()'));
+}
+
+# Its codec.
 sub helper_pid
 {
 	my ($session) = @_;
-	return $session->query_safe("SELECT pid FROM helper() WHERE program = 'mediastore-codec'");
+	return check_pid($session->query_safe("SELECT pid FROM helper() WHERE program = 'mediastore-codec'"));
+}
+
+# The server's first process.
+sub postmaster_pid
+{
+	my ($node) = @_;
+	my ($pid) = slurp_file($node->data_dir . '/postmaster.pid') =~ /^(\d+)\n/;
+	return check_pid($pid);
 }
 
 1;
