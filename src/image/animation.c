@@ -156,7 +156,6 @@ animation_encode(void *context, int side, int quality, uint8_t **data, size_t *l
 {
 	Animation  *animation = context;
 	const ImageCompressOptions *options = animation->options;
-	bool		turned = orientation_transposes(animation->facts->orientation);
 	WebPAnimEncoderOptions settings;
 	WebPAnimEncoder *encoder;
 	WebPConfig	config;
@@ -165,6 +164,8 @@ animation_encode(void *context, int side, int quality, uint8_t **data, size_t *l
 	ImageStatus status;
 	int			width;
 	int			height;
+	int			upright_width;
+	int			upright_height;
 	int			end = 0;
 
 	if (!WebPAnimEncoderOptionsInit(&settings) ||
@@ -177,8 +178,10 @@ animation_encode(void *context, int side, int quality, uint8_t **data, size_t *l
 							 animation->facts->webp_lossless));
 
 	resize_fit(animation->facts->width, animation->facts->height, side, &width, &height);
-	encoder = WebPAnimEncoderNew(turned ? height : width, turned ? width : height,
-								 &settings);
+	upright_width = width;
+	upright_height = height;
+	orient_size(animation->facts->orientation, &upright_width, &upright_height);
+	encoder = WebPAnimEncoderNew(upright_width, upright_height, &settings);
 	if (encoder == NULL)
 		return image_fail(error, IMAGE_NO_MEMORY, "out of memory for an animation");
 	animation->encodes++;
@@ -242,7 +245,6 @@ animation_compress(const uint8_t *data, size_t length, const struct ImageFacts *
 	Animation	animation;
 	BudgetTask	task;
 	BudgetBest	best;
-	bool		lossless = (options->lossless == IMAGE_LOSSLESS_ALWAYS);
 	ImageStatus status = IMAGE_OK;
 
 	memset(&animation, 0, sizeof(animation));
@@ -258,32 +260,19 @@ animation_compress(const uint8_t *data, size_t length, const struct ImageFacts *
 			return status;
 	}
 
-	memset(&task, 0, sizeof(task));
+	task = budget_task(options, facts->width, facts->height, length);
 	task.encode = animation_encode;
 	task.context = &animation;
-	task.side = (int) (facts->width > facts->height ? facts->width : facts->height);
-	if (task.side > options->max_dimension)
-		task.side = options->max_dimension;
-	task.min_quality = lossless ? ENCODE_LOSSLESS : options->min_quality;
-	task.quality = lossless ? ENCODE_LOSSLESS : options->quality;
-	task.limit = (size_t) options->max_bytes;
-	task.wish = length < task.limit ? length : task.limit;
-	task.may_shrink = true;
 	status = animation_size_up(&animation, &task, &task.too_large, error);
 	if (status == IMAGE_OK)
 		status = budget_fit(&task, &best, error);
 	color_transform_free(animation.transform);
 	if (status == IMAGE_OK)
 	{
-		bool		turned = orientation_transposes(facts->orientation);
-		int			width;
-		int			height;
-
-		resize_fit(facts->width, facts->height, best.side, &width, &height);
+		resize_fit(facts->width, facts->height, best.side, &result->width, &result->height);
+		orient_size(facts->orientation, &result->width, &result->height);
 		result->data = best.data;
 		result->length = best.length;
-		result->width = turned ? height : width;
-		result->height = turned ? width : height;
 		result->quality = best.quality;
 		result->encodes = animation.encodes;
 	}

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "budget.h"
+#include "encode.h"
 
 /* d(log size) / d(log side) likewise; 2 would be bytes by area. */
 #define BUDGET_USUAL_SIDE_SLOPE 1.6
@@ -78,6 +79,25 @@ budget_best_free(BudgetBest *best)
 {
 	free(best->data);
 	memset(best, 0, sizeof(*best));
+}
+
+BudgetTask
+budget_task(const ImageCompressOptions *options, uint32_t width, uint32_t height,
+			size_t input_length)
+{
+	bool		lossless = (options->lossless == IMAGE_LOSSLESS_ALWAYS);
+	uint32_t	longest = width > height ? width : height;
+	BudgetTask	task;
+
+	memset(&task, 0, sizeof(task));
+	task.side = longest < (uint32_t) options->max_dimension ?
+		(int) longest : options->max_dimension;
+	task.min_quality = lossless ? ENCODE_LOSSLESS : options->min_quality;
+	task.quality = lossless ? ENCODE_LOSSLESS : options->quality;
+	task.limit = (size_t) options->max_bytes;
+	task.wish = input_length < task.limit ? input_length : task.limit;
+	task.may_shrink = true;
+	return task;
 }
 
 /*

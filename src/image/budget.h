@@ -43,6 +43,13 @@ typedef struct BudgetBest
 extern void budget_best_free(BudgetBest *best);
 
 /*
+ * The task that the options set for a picture of this size, which came in so
+ * many bytes; encode and context are the caller's to fill in.
+ */
+extern BudgetTask budget_task(const ImageCompressOptions *options, uint32_t width,
+							  uint32_t height, size_t input_length);
+
+/*
  * Finds the best result: the highest quality that keeps the wish, at the side
  * wanted; else the lowest quality, if that keeps the limit; else, if the task
  * may shrink, the largest side that keeps the limit at the lowest quality,

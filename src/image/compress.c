@@ -210,25 +210,11 @@ still_fit(Still *still, size_t input_length, BudgetBest *best, ImageError *error
 	ImageStatus status;
 
 	memset(&lossless, 0, sizeof(lossless));
-	memset(&task, 0, sizeof(task));
+	task = budget_task(options, still->sink->width, still->sink->height, input_length);
 	task.encode = still_encode;
 	task.context = still;
-	task.side = (int) (still->sink->width > still->sink->height ?
-					   still->sink->width : still->sink->height);
-	if (task.side > options->max_dimension)
-		task.side = options->max_dimension;
-	task.min_quality = options->min_quality;
-	task.quality = options->quality;
-	task.limit = (size_t) options->max_bytes;
-	task.wish = input_length < task.limit ? input_length : task.limit;
-	task.may_shrink = true;
-
 	if (options->lossless == IMAGE_LOSSLESS_ALWAYS)
-	{
-		task.min_quality = ENCODE_LOSSLESS;
-		task.quality = ENCODE_LOSSLESS;
 		return budget_fit(&task, best, error);
-	}
 
 	status = still_prepare(still, task.side, error);
 	if (status != IMAGE_OK)
@@ -290,15 +276,10 @@ compress_still(const uint8_t *data, size_t length, const ImageFacts *facts,
 		status = still_fit(&still, length, &best, error);
 		if (status == IMAGE_OK)
 		{
-			int			width;
-			int			height;
-			bool		turned = orientation_transposes(still.orientation);
-
-			resize_fit(sink.width, sink.height, best.side, &width, &height);
+			resize_fit(sink.width, sink.height, best.side, &result->width, &result->height);
+			orient_size(still.orientation, &result->width, &result->height);
 			result->data = best.data;
 			result->length = best.length;
-			result->width = turned ? height : width;
-			result->height = turned ? width : height;
 			result->quality = best.quality;
 			result->encodes = still.encodes;
 		}

@@ -31,6 +31,18 @@ orientation_transposes(int orientation)
 	return orientation >= 5 && orientation <= 8;
 }
 
+void
+orient_size(int orientation, int *width, int *height)
+{
+	if (orientation_transposes(orientation))
+	{
+		int			swap = *width;
+
+		*width = *height;
+		*height = swap;
+	}
+}
+
 static void
 orient_plane(const RasterPlane *from, RasterPlane *to, int orientation)
 {

@@ -21,6 +21,9 @@ extern bool orientation_flips_y(int orientation);	/* rows reversed */
 extern bool orientation_transposes(int orientation);	/* then rows become
 														 * columns */
 
+/* The size of the upright picture, of that of the stored one. */
+extern void orient_size(int orientation, int *width, int *height);
+
 /*
  * Makes every plane of the raster upright, sample by sample and without loss.
  * On failure the raster is as it was.
