@@ -12,20 +12,23 @@
  * The way of a picture:
  *	  facts (src/facts)	  what the header claims, checked against the limits
  *						  before anything is allocated
+ *	  keep.c			  WebP that keeps every limit already
  *	  decode_*.c		  a library's pixels, pushed row by row into a raster,
  *						  or, for JPEG, planes as they are coded
+ *						  (frames.c: animations, frame by frame)
  *	  raster.c			  planes of 8-bit samples; shrinks by whole factors
  *						  while rows arrive
- *	  resize.c			  zimg: planes to the size wanted
- *	  orient.c			  the eight orientations, on planes
- *	  color.c			  ICC and CMYK to sRGB
- *	  encode.c			  planes to one WebP at one quality
+ *	  prepare.c			  planes to a picture ready to encode, by
+ *		resize.c		  zimg: planes to the size wanted
+ *		orient.c		  the eight orientations, on planes
+ *		color.c			  ICC and CMYK to sRGB
+ *	  encode.c			  one WebP at one quality
  *	  budget.c			  the search for the best quality that fits
- *	  animation.c		  the same for GIF and WebP with several frames
+ *	  animation.c		  all of that for GIF and WebP with several frames
  *	  compress.c		  all of it, in order
  *
- * Calls go down that list's order from compress.c; nothing here knows of
- * PostgreSQL, processes or sockets.
+ * Calls go up that list, from compress.c; nothing here knows of PostgreSQL,
+ * processes or sockets.
  *
  *-------------------------------------------------------------------------
  */

@@ -100,7 +100,10 @@ static ImageStatus
 rebuild(const uint8_t *data, size_t length, const ImageFacts *facts,
 		uint8_t **rebuilt, size_t *rebuilt_length, ImageError *error)
 {
-	WebPData	bytes = {data, length};
+	/* what follows the RIFF chunk is none of it; the facts saw 12 bytes of it */
+	uint64_t	riff = 8 + ((uint64_t) data[4] | (uint64_t) data[5] << 8 |
+							(uint64_t) data[6] << 16 | (uint64_t) data[7] << 24);
+	WebPData	bytes = {data, riff < length ? (size_t) riff : length};
 	WebPData	assembled = {NULL, 0};
 	WebPMux    *from = WebPMuxCreate(&bytes, 0);
 	WebPMux    *to = WebPMuxNew();

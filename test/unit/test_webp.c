@@ -169,14 +169,18 @@ test_webp_metadata(void)
 	free(tagged.data);
 
 	/* bytes after the end go; a cut is damage, though the header is whole */
-	tagged.data = malloc(webp.length + 100);
-	memset(tagged.data, 0, webp.length + 100);
+	tagged.data = malloc(webp.length + 101);
+	memset(tagged.data, 0, webp.length + 101);
 	memcpy(tagged.data, webp.data, webp.length);
-	tagged.length = webp.length + 100;
-	CHECK(run(tagged, &usual_options, &result, &decoded, &error) == IMAGE_OK);
-	CHECK(result.length == webp.length);
-	free(decoded.data);
-	free(result.data);
+	for (tagged.length = webp.length + 1; tagged.length <= webp.length + 101;
+		 tagged.length += 50)
+	{
+		CHECK(run(tagged, &usual_options, &result, &decoded, &error) == IMAGE_OK);
+		CHECK(result.length == webp.length &&
+			  memcmp(result.data, webp.data, webp.length) == 0);
+		free(decoded.data);
+		free(result.data);
+	}
 	tagged.length = webp.length * 3 / 4;
 	CHECK(run(tagged, &usual_options, &result, &decoded, &error) == IMAGE_DAMAGED);
 	free(tagged.data);
