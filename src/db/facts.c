@@ -146,16 +146,24 @@ media_mime_type(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 
+/* Reads the size of an argument, as displayed. */
+static void
+read_size(Datum datum, uint32_t *width, uint32_t *height)
+{
+	ImageFacts	facts;
+
+	(void) read_facts(datum, false, &facts);
+	facts_display_size(&facts, width, height);
+}
+
 /* media_width(bytea) returns int */
 Datum
 media_width(PG_FUNCTION_ARGS)
 {
-	ImageFacts	facts;
 	uint32_t	width;
 	uint32_t	height;
 
-	(void) read_facts(PG_GETARG_DATUM(0), false, &facts);
-	facts_display_size(&facts, &width, &height);
+	read_size(PG_GETARG_DATUM(0), &width, &height);
 	PG_RETURN_INT32((int32) width);
 }
 
@@ -163,12 +171,10 @@ media_width(PG_FUNCTION_ARGS)
 Datum
 media_height(PG_FUNCTION_ARGS)
 {
-	ImageFacts	facts;
 	uint32_t	width;
 	uint32_t	height;
 
-	(void) read_facts(PG_GETARG_DATUM(0), false, &facts);
-	facts_display_size(&facts, &width, &height);
+	read_size(PG_GETARG_DATUM(0), &width, &height);
 	PG_RETURN_INT32((int32) height);
 }
 

@@ -86,15 +86,16 @@ animation_add_frames(const Animation *animation, FrameReader *reader, int width,
 
 	for (uint32_t frame = 0;; frame++)
 	{
-		const uint8_t *canvas;
+		const uint8_t *canvas = NULL;
 		int			duration;
 		WebPPicture picture;
-		ImageStatus status;
+		ImageStatus status = IMAGE_OK;
 
-		status = frame_reader_next(reader, &canvas, &duration, error);
+		if (animation->most_frames == 0 || frame < animation->most_frames)
+			status = frame_reader_next(reader, &canvas, &duration, error);
 		if (status != IMAGE_OK)
 			return status;
-		if (canvas == NULL || (animation->most_frames > 0 && frame == animation->most_frames))
+		if (canvas == NULL)
 		{
 			*end = (int) time;
 			return IMAGE_OK;

@@ -79,6 +79,13 @@ extern ImageStatus image_decode_bmp(const uint8_t *data, size_t length, const st
 extern ImageStatus image_decode_tiff(const uint8_t *data, size_t length, const struct ImageFacts *facts, ImageSink *sink, ImageError *error);
 
 /*
+ * Two looks at a WebP: hands its embedded profile to the sink, as its decoder
+ * does; decodes a still to its end and keeps nothing, to see that it is whole.
+ */
+extern ImageStatus image_webp_profile(const uint8_t *data, size_t length, ImageSink *sink, ImageError *error);
+extern ImageStatus image_check_webp(const uint8_t *data, size_t length, const struct ImageFacts *facts, ImageError *error);
+
+/*
  * The frames of an animation (GIF, WebP), each as the whole canvas looks
  * while it is shown: RGBA, straight alpha, facts->width x facts->height,
  * disposal and blending done.

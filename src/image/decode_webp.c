@@ -67,8 +67,8 @@ webp_failure(VP8StatusCode code, uint32_t width, uint32_t height, ImageError *er
  * Hands over the ICC profile, if there is one.  Metadata that can't be
  * parsed are no reason to refuse the picture.
  */
-static ImageStatus
-webp_take_profile(const uint8_t *data, size_t length, ImageSink *sink, ImageError *error)
+ImageStatus
+image_webp_profile(const uint8_t *data, size_t length, ImageSink *sink, ImageError *error)
 {
 	WebPData	file = {data, length};
 	WebPDemuxer *demuxer = WebPDemux(&file);
@@ -178,12 +178,30 @@ image_decode_webp(const uint8_t *data, size_t length, const struct ImageFacts *f
 	code = WebPGetFeatures(data, length, &features);
 	if (code != VP8_STATUS_OK)
 		return webp_failure(code, 1, 1, error);
-	status = webp_take_profile(data, length, sink, error);
+	status = image_webp_profile(data, length, sink, error);
 	if (status != IMAGE_OK)
 		return status;
 	if (features.has_animation)
 		return webp_decode_first_frame(data, length, facts, sink, error);
 	return webp_decode_still(data, length, &features, sink, error);
+}
+
+ImageStatus
+image_check_webp(const uint8_t *data, size_t length, const struct ImageFacts *facts,
+				 ImageError *error)
+{
+	WebPDecoderConfig config;
+	VP8StatusCode code;
+
+	if (!WebPInitDecoderConfig(&config))
+		return image_fail(error, IMAGE_INTERNAL, "libwebp is not the version built with");
+
+	/* YUV is what a lossy picture is anyhow, and the smallest to hold */
+	config.output.colorspace = facts->webp_lossless ? MODE_BGRA : MODE_YUVA;
+	code = WebPDecode(data, length, &config);
+	WebPFreeDecBuffer(&config.output);
+	return code == VP8_STATUS_OK ? IMAGE_OK :
+		webp_failure(code, facts->width, facts->height, error);
 }
 
 static ImageStatus

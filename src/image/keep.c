@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <webp/decode.h>
-#include <webp/demux.h>
 #include <webp/mux.h>
 
 #include "keep.h"
@@ -22,77 +20,48 @@ ImageStatus
 webp_color_transform(const uint8_t *data, size_t length, ColorTransform **transform,
 					 ImageError *error)
 {
-	WebPData	bytes = {data, length};
-	WebPDemuxer *demuxer = WebPDemux(&bytes);
-	WebPChunkIterator chunk;
-	ImageStatus status = IMAGE_OK;
+	ImageSink	sink;
+	ImageStatus status;
 
 	*transform = NULL;
-	if (demuxer == NULL)
-		return IMAGE_OK;
-	if (WebPDemuxGetChunk(demuxer, "ICCP", 1, &chunk))
-	{
-		status = color_transform_open(chunk.chunk.bytes, chunk.chunk.size, RASTER_RGB,
-									  transform, error);
-		WebPDemuxReleaseChunkIterator(&chunk);
-	}
-	WebPDemuxDelete(demuxer);
+	memset(&sink, 0, sizeof(sink));
+	status = image_webp_profile(data, length, &sink, error);
+	if (status == IMAGE_OK)
+		status = color_transform_open(sink.icc, sink.icc_length, RASTER_RGB, transform, error);
+	image_sink_free(&sink);
 	return status;
 }
 
 /*
- * Decodes all of it, to see that it can be.  *opaque tells whether an
- * animation shows nothing through: its frames have alpha even then, where
- * they leave the pixels of the frame before.
+ * Decodes all of an animation, to see that it can be.  *opaque tells whether
+ * it shows nothing through: its frames have alpha even then, where they leave
+ * the pixels of the frame before.
  */
 static ImageStatus
-decode_to_end(const uint8_t *data, size_t length, const ImageFacts *facts,
-			  bool *opaque, ImageError *error)
+check_animation(const uint8_t *data, size_t length, const ImageFacts *facts,
+				bool *opaque, ImageError *error)
 {
+	size_t		pixels = (size_t) facts->width * facts->height;
+	FrameReader *reader;
 	ImageStatus status;
 
-	if (facts->animated)
+	status = frame_reader_open(data, length, facts, &reader, error);
+	if (status != IMAGE_OK)
+		return status;
+	*opaque = true;
+	for (;;)
 	{
-		FrameReader *reader;
 		const uint8_t *canvas;
 		int			duration;
 
-		status = frame_reader_open(data, length, facts, &reader, error);
-		if (status != IMAGE_OK)
-			return status;
-		*opaque = true;
-		for (;;)
-		{
-			size_t		pixels = (size_t) facts->width * facts->height;
-
-			status = frame_reader_next(reader, &canvas, &duration, error);
-			if (status != IMAGE_OK || canvas == NULL)
-				break;
-			for (size_t i = 0; i < pixels && *opaque; i++)
-				*opaque = (canvas[i * 4 + 3] == 255);
-		}
-		frame_reader_close(reader);
-		return status;
+		status = frame_reader_next(reader, &canvas, &duration, error);
+		if (status != IMAGE_OK || canvas == NULL)
+			break;
+		for (size_t i = 0; i < pixels && *opaque; i++)
+			*opaque = (canvas[i * 4 + 3] == 255);
 	}
-	else
-	{
-		WebPDecoderConfig config;
-		VP8StatusCode code;
-
-		/* YUV is what a lossy picture is anyhow, and the smallest to hold */
-		*opaque = !facts->has_alpha;
-		if (!WebPInitDecoderConfig(&config))
-			return image_fail(error, IMAGE_INTERNAL, "libwebp's versions do not match");
-		config.output.colorspace = facts->webp_lossless ? MODE_BGRA : MODE_YUVA;
-		code = WebPDecode(data, length, &config);
-		WebPFreeDecBuffer(&config.output);
-		if (code == VP8_STATUS_OUT_OF_MEMORY)
-			return image_fail(error, IMAGE_NO_MEMORY, "out of memory for a WebP");
-		if (code != VP8_STATUS_OK)
-			return image_fail(error, IMAGE_DAMAGED, "WebP does not decode (code %d)",
-							  (int) code);
-		return IMAGE_OK;
-	}
+	frame_reader_close(reader);
+	return status;
 }
 
 /* Builds the file anew of nothing but its frames. */
@@ -163,7 +132,7 @@ keep_webp(const uint8_t *data, size_t length, const struct ImageFacts *facts,
 		  ImageError *error)
 {
 	ImageStatus status;
-	bool		opaque;
+	bool		opaque = !facts->has_alpha;
 	bool		stray = !facts->webp_exact || facts->has_metadata || facts->has_icc;
 
 	*kept = false;
@@ -190,7 +159,10 @@ keep_webp(const uint8_t *data, size_t length, const struct ImageFacts *facts,
 			return status;
 		}
 	}
-	status = decode_to_end(data, length, facts, &opaque, error);
+	if (facts->animated)
+		status = check_animation(data, length, facts, &opaque, error);
+	else
+		status = image_check_webp(data, length, facts, error);
 	if (status != IMAGE_OK || (!opaque && options->alpha != IMAGE_ALPHA_KEEP))
 		return status;
 
