@@ -329,7 +329,8 @@ read_extended_chunk(WebpWalk *walk, const WebpChunk *chunk)
 			break;
 
 		case WEBP_EXIF:
-			if ((walk->seen & WEBP_HAS_EXIF) == 0)
+			/* decoders pass over one that the flags do not announce */
+			if ((walk->flags & ~walk->seen & WEBP_HAS_EXIF) != 0)
 				facts->orientation = facts_exif_orientation(parse->reader, chunk->data,
 															chunk->length);
 			facts->has_metadata = true;

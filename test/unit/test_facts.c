@@ -321,6 +321,22 @@ test_webp(void)
 	put_riff_chunk(&webp, "ICCP", filler(2));
 	CHECK_EQUAL(read_and_free(webp_end(webp)), FACTS_OK);
 	CHECK(!facts.webp_exact && facts.has_icc);
+	for (int flagged = 0; flagged < 2; flagged++)	/* EXIF behind frames */
+	{
+		/* decoders pass over an EXIF chunk that is not announced */
+		webp = webp_extended(flagged ? 0x1a : 0x12, 64, 48);
+		put_riff_chunk(&webp, "ANIM", filler(6));
+		put_webp_frame(&webp, 0, 0, 64, 48, false);
+		put_webp_frame(&webp, 0, 0, 64, 48, false);
+		put_riff_chunk(&webp, "EXIF", make_exif(false, false, 6));
+		webp = webp_end(webp);
+		for (int count = 0; count < 2; count++)
+		{
+			CHECK_EQUAL(read_bytes(webp.data, webp.length, count > 0, 0), FACTS_OK);
+			CHECK_EQUAL(facts.orientation, flagged ? 6 : 1);
+		}
+		free(webp.data);
+	}
 	webp = webp_extended(0x12, 64, 48);	/* a frame beyond the canvas */
 	put_riff_chunk(&webp, "ANIM", filler(6));
 	put_webp_frame(&webp, 50, 0, 20, 30, false);
