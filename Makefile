@@ -27,13 +27,14 @@ ifeq ($(MODULE_SOURCES),)
 $(error no sources in $(src): set VPATH to the folder of the Makefile)
 endif
 FACTS_SOURCES := $(call sources,src/facts/*.c)
+HTTP_SOURCES := $(call sources,src/http/*.c)
 IMAGE_SOURCES := $(filter-out src/image/decode_heif.c,$(call sources,src/image/*.c))
 HEIF_SOURCES := $(call sources,src/image/decode_heif.c)
 HELPER_SOURCES := src/helper/codec.c src/helper/sandbox.c
 UNIT_SOURCES := $(call sources,test/unit/test_*.c)
 FUZZ_SOURCES := $(call sources,test/fuzz/*.c)
 
-OBJS = $(MODULE_SOURCES:.c=.o) $(FACTS_SOURCES:.c=.o)
+OBJS = $(MODULE_SOURCES:.c=.o) $(FACTS_SOURCES:.c=.o) $(HTTP_SOURCES:.c=.o)
 CODEC_OBJS = $(HELPER_SOURCES:.c=.o) $(IMAGE_SOURCES:.c=.o) $(FACTS_SOURCES:.c=.o)
 HEIF_OBJS = $(HEIF_SOURCES:.c=.o)
 UNIT_PROGRAMS = $(UNIT_SOURCES:.c=)
@@ -72,13 +73,16 @@ endif
 
 # --- the SQL script --------------------------------------------------------
 
-SQL_PARTS = src/db/schema.sql src/db/facts.sql src/db/compress.sql src/db/helper.sql
+SQL_PARTS = $(addprefix src/db/,schema.sql facts.sql compress.sql thumbnail.sql element.sql attach.sql \
+	run.sql backfill.sql import.sql stats.sql serve.sql helper.sql)
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 # --- tests -----------------------------------------------------------------
 
 REGRESS = $(patsubst sql/%.sql,%,$(call sources,sql/*.sql))
 REGRESS_OPTS = --inputdir=$(src) --load-extension=mediastore
+ISOLATION = $(patsubst test/specs/%.spec,%,$(call sources,test/specs/*.spec))
+ISOLATION_OPTS = --inputdir=$(src)/test --load-extension=mediastore
 TAP_TESTS = 1
 PROVE_TESTS ?= test/t/*.pl
 comma := ,
@@ -136,7 +140,7 @@ include $(PGXS)
 # --- objects ---------------------------------------------------------------
 
 MAIN_OBJS = src/helper/codec_main.o src/helper/codec_heif_main.o
-ROOM_OBJS = $(CODEC_OBJS) $(HEIF_OBJS)
+ROOM_OBJS = $(CODEC_OBJS) $(HEIF_OBJS) $(HTTP_SOURCES:.c=.o)
 ALL_OBJS = $(sort $(OBJS) $(ROOM_OBJS) $(MAIN_OBJS) test/rogue/rogue.o)
 
 # Rules of our own: object directories are made, headers are tracked, and
@@ -159,6 +163,10 @@ src/facts/%.o: src/facts/%.c
 src/image/%.o: src/image/%.c
 	@mkdir -p $(@D)
 	$(COMPILE.room) $(IMAGE_CFLAGS) $(track) -o $@ $<
+
+src/http/%.o: src/http/%.c
+	@mkdir -p $(@D)
+	$(COMPILE.room) $(track) -o $@ $<
 
 src/helper/%.o: src/helper/%.c
 	@mkdir -p $(@D)
@@ -220,7 +228,7 @@ $(UNIT_PROGRAMS): %: %.c $(ROOM_OBJS)
 FUZZ_CC ?= clang
 FUZZ_CFLAGS = -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fwrapv -fno-strict-aliasing \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_OBJS = $(addprefix fuzz-objects/,$(FACTS_SOURCES:.c=.o) $(IMAGE_SOURCES:.c=.o) $(HEIF_OBJS))
+FUZZ_OBJS = $(addprefix fuzz-objects/,$(FACTS_SOURCES:.c=.o) $(HTTP_SOURCES:.c=.o) $(IMAGE_SOURCES:.c=.o) $(HEIF_OBJS))
 
 fuzz: $(FUZZ_PROGRAMS)
 

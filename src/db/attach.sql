@@ -1,0 +1,1 @@
+-- Columns that look after themselves: triggers, and what puts them there.

@@ -1,0 +1,1 @@
+-- Backfill: a column that had pictures before it was attached.

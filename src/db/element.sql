@@ -1,0 +1,1 @@
+-- Arrays of pictures: one of them, and how many there are.

@@ -1,0 +1,1 @@
+-- Import: files of a folder into a column.

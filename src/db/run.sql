@@ -1,0 +1,1 @@
+-- Long runs over a table: their progress, and the rows they passed over.

@@ -1,0 +1,1 @@
+-- Serving: a stored value as the answer to an HTTP request.

@@ -1,0 +1,1 @@
+-- What is in the attached columns, and whether it could be served.

@@ -1,0 +1,1 @@
+-- Thumbnails: a picture made to a size.
