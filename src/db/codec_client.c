@@ -34,6 +34,7 @@
 #include "compat.h"
 #include "errors.h"
 #include "helper_process.h"
+#include "limits.h"
 
 /* How much is read, written or copied between two looks for interrupts. */
 #define COPY_STEP		((size_t) 1024 * 1024)
@@ -290,19 +291,6 @@ read_result(const HelperProcess *helper, uint64 offset, size_t length)
 	return result;
 }
 
-/* Whether facts are those of a result, as far as a header tells. */
-static bool
-keeps_limits(const ImageFacts *facts, uint64 length, const ImageCompressOptions *options)
-{
-	uint32		longest = (uint32) options->max_dimension;
-
-	return facts->format == FACTS_FORMAT_WEBP && facts->webp_exact &&
-		facts->width <= longest && facts->height <= longest &&
-		facts->orientation == 1 && !facts->has_metadata && !facts->has_icc &&
-		(!facts->animated || options->animation == IMAGE_ANIMATION_KEEP) &&
-		length <= (uint64) options->max_bytes;
-}
-
 /* Makes a text of the codec's printable, and ends it. */
 static void
 tame_text(char *text, size_t size)
@@ -343,7 +331,7 @@ take_result(const HelperProcess *helper, WireReply *reply, const Value *input,
 
 	if (reply->unchanged != 0)
 	{
-		if (!keeps_limits(facts, input->total, options))
+		if (!limits_allow_result(facts, input->total, options))
 			violation("An image that does not keep the limits was called fine.");
 		return NULL;
 	}
@@ -358,8 +346,7 @@ take_result(const HelperProcess *helper, WireReply *reply, const Value *input,
 	facts_reader_memory(&reader, VARDATA(result), (size_t) reply->length);
 	/* with its frames: an animation is known to be exact only at its end */
 	if (facts_read(&reader, true, &result_facts, NULL, 0) != FACTS_OK ||
-		!keeps_limits(&result_facts, reply->length, options) ||
-		(result_facts.animated && options->animation != IMAGE_ANIMATION_KEEP))
+		!limits_allow_result(&result_facts, reply->length, options))
 		violation("A result is not what was asked for.");
 	return result;
 }

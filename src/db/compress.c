@@ -16,47 +16,51 @@
 #include "../mediastore.h"
 #include "codec_client.h"
 #include "compat.h"
+#include "compress.h"
 #include "errors.h"
+#include "limits.h"
 #include "options.h"
-#include "value.h"
 
 #define MESSAGE_SIZE 200
 
 PG_FUNCTION_INFO_V1(media_compress);
 
-/* Holds what the header claims against what is allowed. */
-static void
-check_claims(const ImageFacts *facts, const ImageCompressOptions *options)
+bytea *
+compress_value(Value *value, const ImageCompressOptions *options)
 {
-	uint64		frames = 1;
-	uint64		pixels;
+	char		message[MESSAGE_SIZE] = "";
+	ImageFacts	facts;
+	FactsStatus status;
+	bytea	   *result;
 
-	if (!mediastore_format_enabled(facts->format))
-		error_format_disabled(facts->format);
+	if (value->total > (uint64) mediastore_max_input_bytes)
+		error_over_limit("max_input_bytes", "image is too large: " UINT64_FORMAT " bytes, more than %d",
+						 (uint64) value->total, mediastore_max_input_bytes);
 
-	if (options->animation == IMAGE_ANIMATION_REJECT && facts->animated)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("image is an animation of %u frames", facts->frames),
-				 errhint("The option \"animation\" is \"reject\".")));
+	status = facts_read(&value->reader, true, &facts, message, sizeof(message));
+	if (status != FACTS_OK)
+		error_facts(status, facts.format, message);
+	limits_check_claims(&facts, options);
 
-	/* of all others only the first picture is looked at */
-	if (options->animation == IMAGE_ANIMATION_KEEP && facts->animated &&
-		(facts->format == FACTS_FORMAT_GIF || facts->format == FACTS_FORMAT_WEBP))
-		frames = facts->frames;
+	result = codec_compress(value, &facts, options);
+	value_release(value);
+	return result;
+}
 
-	if (frames > (uint64) mediastore_max_frames)
-		error_over_limit("max_frames",
-						 "image has " UINT64_FORMAT " frames, more than %d",
-						 frames, mediastore_max_frames);
+bool
+value_keeps_limits(Value *value, const ImageCompressOptions *options)
+{
+	ImageFacts	facts;
+	bool		kept;
 
-	/* two 32-bit numbers and a 31-bit one: check before the third */
-	pixels = (uint64) facts->width * facts->height;
-	if (pixels > (uint64) mediastore_max_pixels ||
-		pixels * frames > (uint64) mediastore_max_pixels)
-		error_over_limit("max_pixels",
-						 "image has too many pixels: %u x %u in " UINT64_FORMAT " frames, more than %d",
-						 facts->width, facts->height, frames, mediastore_max_pixels);
+	/* what is too long needs no look, and a look may mean to decompress it */
+	if (value->total > (uint64) options->max_bytes)
+		return false;
+	kept = facts_format(&value->reader) == FACTS_FORMAT_WEBP &&
+		facts_read(&value->reader, true, &facts, NULL, 0) == FACTS_OK &&
+		limits_kept(&facts, value->total, options);
+	value_release(value);
+	return kept;
 }
 
 /* media_compress(bytea, options ...) returns bytea */
@@ -64,10 +68,7 @@ Datum
 media_compress(PG_FUNCTION_ARGS)
 {
 	Datum		input;
-	char		message[MESSAGE_SIZE] = "";
 	ImageCompressOptions options;
-	ImageFacts	facts;
-	FactsStatus status;
 	Value		value;
 	bytea	   *result;
 
@@ -78,17 +79,7 @@ media_compress(PG_FUNCTION_ARGS)
 	input = PG_GETARG_DATUM(0);
 
 	value_open(&value, input);
-	if (value.total > (uint64) mediastore_max_input_bytes)
-		error_over_limit("max_input_bytes", "image is too large: " UINT64_FORMAT " bytes, more than %d",
-						 (uint64) value.total, mediastore_max_input_bytes);
-
-	status = facts_read(&value.reader, true, &facts, message, sizeof(message));
-	if (status != FACTS_OK)
-		error_facts(status, facts.format, message);
-	check_claims(&facts, &options);
-
-	result = codec_compress(&value, &facts, &options);
-	value_release(&value);
+	result = compress_value(&value, &options);
 
 	/* NULL: it was fine as it was stored */
 	if (result == NULL)

@@ -163,6 +163,98 @@ compress_options_finish(ImageCompressOptions *options)
 						 options->quality)));
 }
 
+/* Sets a number from its text. */
+static void
+set_number_text(ImageCompressOptions *options, const Option *option, const char *text)
+{
+	char	   *end;
+	long		value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (end == text || *end != '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", option->name, text),
+				 errhint("Valid values are between %d and %d.", option->lowest,
+						 option->highest)));
+	/* what is no int32 is out of every range */
+	if (errno == ERANGE || value < PG_INT32_MIN || value > PG_INT32_MAX)
+		value = value < 0 ? PG_INT32_MIN : PG_INT32_MAX;
+	set_number(options, option, (int32) value);
+}
+
+/* Finds the option of a "name=value"; *value is the latter. */
+static const Option *
+option_of_text(const char *text, const char **value)
+{
+	const char *sign = strchr(text, '=');
+	size_t		length = sign == NULL ? strlen(text) : (size_t) (sign - text);
+	StringInfoData valid;
+
+	initStringInfo(&valid);
+	FOR_EACH_OPTION(option)
+	{
+		if (sign != NULL && strlen(option->name) == length &&
+			pg_strncasecmp(option->name, text, length) == 0)
+		{
+			*value = sign + 1;
+			return option;
+		}
+		appendStringInfo(&valid, "%s\"%s\"", option == table ? "" : ", ", option->name);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 sign == NULL ? errmsg("invalid option: \"%s\"", text) :
+			 errmsg("unrecognized option \"%.*s\"", (int) length, text),
+			 errhint("Options are given as \"name=value\"; valid names are %s.", valid.data)));
+}
+
+void
+compress_options_from_texts(ImageCompressOptions *options, char *const *texts, int count)
+{
+	const Option *seen[lengthof(table)] = {NULL};
+
+	compress_options_init(options);
+	for (int i = 0; i < count; i++)
+	{
+		const char *value;
+		const Option *option = option_of_text(texts[i], &value);
+
+		if (seen[option - table] != NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("option \"%s\" is given twice", option->name)));
+		seen[option - table] = option;
+		if (option->kind == OPTION_NUMBER)
+			set_number_text(options, option, value);
+		else
+			set_word(options, option, value);
+	}
+	compress_options_finish(options);
+}
+
+List *
+compress_options_to_texts(const ImageCompressOptions *options)
+{
+	List	   *texts = NIL;
+
+	FOR_EACH_OPTION(option)
+	{
+		int32		value = *field(unconstify(ImageCompressOptions *, options), option);
+
+		if (value == option->preset)
+			continue;
+		if (option->kind == OPTION_NUMBER)
+			texts = lappend(texts, psprintf("%s=%d", option->name, value));
+		else if (option->kind == OPTION_ALPHA && value == IMAGE_ALPHA_FLATTEN)
+			texts = lappend(texts, psprintf("%s=#%06x", option->name, options->alpha_color));
+		else
+			texts = lappend(texts, psprintf("%s=%s", option->name, option->words[value]));
+	}
+	return texts;
+}
+
 void
 compress_options_from_arguments(ImageCompressOptions *options, FunctionCallInfo fcinfo,
 								int first)

@@ -9,6 +9,7 @@
 #define MEDIASTORE_OPTIONS_H
 
 #include "fmgr.h"
+#include "nodes/pg_list.h"
 
 #include "../image/image.h"
 
@@ -20,5 +21,19 @@
  */
 extern void compress_options_from_arguments(ImageCompressOptions *options,
 											FunctionCallInfo fcinfo, int first);
+
+/*
+ * Reads the options from texts, "name=value" each, as the arguments of a
+ * trigger have them.  An unknown name, one given twice, or a bad value is
+ * ERROR 22023.
+ */
+extern void compress_options_from_texts(ImageCompressOptions *options, char *const *texts,
+										int count);
+
+/*
+ * Gives the texts of the options that are not at their default, as a List of
+ * char *, in the current memory context.
+ */
+extern List *compress_options_to_texts(const ImageCompressOptions *options);
 
 #endif							/* MEDIASTORE_OPTIONS_H */

@@ -25,11 +25,12 @@ fetch_for_facts(void *context, uint64_t offset, size_t minimum, const uint8_t **
 				size_t *length)
 {
 	Value	   *value = (Value *) context;
+	uint64		place = value->start + offset;
 	size_t		wanted = FACTS_FETCH_USUAL;
 
 	/* walking through, as one does to count a GIF's frames? */
-	if (value->piece != NULL && offset <= value->offset + value->length &&
-		offset + minimum > value->offset + value->length)
+	if (value->piece != NULL && place <= value->offset + value->length &&
+		place + minimum > value->offset + value->length)
 	{
 		value->next_length = Min(value->next_length * 2, SLICE_LARGEST);
 		wanted = value->next_length;
@@ -39,6 +40,16 @@ fetch_for_facts(void *context, uint64_t offset, size_t minimum, const uint8_t **
 
 	*length = value_read(value, offset, minimum, wanted, data);
 	return true;
+}
+
+static void
+start_reading(Value *value)
+{
+	value->next_length = FACTS_FETCH_USUAL;
+	memset(&value->reader, 0, sizeof(value->reader));
+	value->reader.total = value->total;
+	value->reader.fetch = fetch_for_facts;
+	value->reader.context = value;
 }
 
 void
@@ -79,17 +90,34 @@ value_open(Value *value, Datum datum)
 		value->length = value->total;
 	}
 
-	value->next_length = FACTS_FETCH_USUAL;
-	value->reader.total = value->total;
-	value->reader.fetch = fetch_for_facts;
-	value->reader.context = value;
+	start_reading(value);
+}
+
+void
+value_open_part(Value *part, const Value *whole, uint64 offset, uint64 length)
+{
+	Assert(offset <= whole->total && length <= whole->total - offset);
+
+	*part = *whole;
+	part->start += offset;
+	part->total = length;
+	if (part->storage != VALUE_IN_ROW)
+	{
+		/* the piece is the whole's to free */
+		part->piece = NULL;
+		part->length = 0;
+	}
+	start_reading(part);
 }
 
 size_t
 value_read(Value *value, uint64 offset, size_t minimum, size_t wanted, const uint8 **bytes)
 {
+	uint64		stored_total = value->start + value->total;
+
 	Assert(offset + minimum <= value->total);
 
+	offset += value->start;
 	if (offset < value->offset || offset + minimum > value->offset + value->length)
 	{
 		uint64		start = offset;
@@ -100,10 +128,10 @@ value_read(Value *value, uint64 offset, size_t minimum, size_t wanted, const uin
 			/* each time from the start: at least double, so that it ends soon */
 			start = 0;
 			end = Max(end, 2 * (uint64) value->length);
-			if (end > value->total / 2)
-				end = value->total;
+			if (end > stored_total / 2)
+				end = stored_total;
 		}
-		end = Min(end, value->total);
+		end = Min(end, stored_total);
 
 		value_release(value);
 		value->piece = detoast_attr_slice(value->stored, (int32) start, (int32) (end - start));
@@ -118,7 +146,7 @@ value_read(Value *value, uint64 offset, size_t minimum, size_t wanted, const uin
 	}
 
 	*bytes = value->bytes + (offset - value->offset);
-	return value->length - (size_t) (offset - value->offset);
+	return (size_t) (Min(value->offset + value->length, stored_total) - offset);
 }
 
 size_t
@@ -130,6 +158,46 @@ value_read_on(Value *value, uint64 offset, const uint8 **bytes)
 	if (value->storage == VALUE_SLICES)
 		wanted = Min(left, STRIDE);
 	return value_read(value, offset, wanted, wanted, bytes);
+}
+
+bytea *
+value_copy(Value *value)
+{
+	bytea	   *copy = (bytea *) palloc(VARHDRSZ + value->total);
+	uint64		done = 0;
+
+	SET_VARSIZE(copy, VARHDRSZ + value->total);
+	while (done < value->total)
+	{
+		const uint8 *bytes;
+		size_t		count = value_read_on(value, done, &bytes);
+
+		memcpy(VARDATA(copy) + done, bytes, count);
+		done += count;
+	}
+	value_release(value);
+	return copy;
+}
+
+bool
+value_equal(Value *one, Value *other)
+{
+	uint64		done = 0;
+	bool		equal = one->total == other->total;
+
+	while (equal && done < one->total)
+	{
+		const uint8 *bytes;
+		const uint8 *other_bytes;
+		size_t		count = value_read_on(one, done, &bytes);
+
+		count = Min(count, value_read_on(other, done, &other_bytes));
+		equal = memcmp(bytes, other_bytes, count) == 0;
+		done += count;
+	}
+	value_release(one);
+	value_release(other);
+	return equal;
 }
 
 void

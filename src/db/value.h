@@ -28,10 +28,11 @@ typedef struct Value
 	uint64		total;			/* length in bytes */
 	/* private */
 	ValueStorage storage;
+	uint64		start;			/* of a part: where it is in the stored value */
 	struct varlena *stored;		/* as it was given */
 	struct varlena *piece;		/* what was fetched last, or NULL */
 	const uint8 *bytes;			/* the bytes at hand ... */
-	uint64		offset;			/* ... where they start ... */
+	uint64		offset;			/* ... where in the stored value they start ... */
 	size_t		length;			/* ... and how many they are */
 	size_t		next_length;	/* how much to fetch if reading goes on */
 } Value;
@@ -42,6 +43,12 @@ typedef struct Value
  * which holds nothing that would be lost.
  */
 extern void value_open(Value *value, Datum datum);
+
+/*
+ * Opens length bytes of an opened value, from offset, as a value of their
+ * own.  The whole must stay open.
+ */
+extern void value_open_part(Value *part, const Value *whole, uint64 offset, uint64 length);
 
 /*
  * Gives at least minimum bytes from offset (offset + minimum <= total), or
@@ -57,6 +64,12 @@ extern size_t value_read(Value *value, uint64 offset, size_t minimum, size_t wan
  * next call.
  */
 extern size_t value_read_on(Value *value, uint64 offset, const uint8 **bytes);
+
+/* Copies all of it into a new bytea, in the current memory context. */
+extern bytea *value_copy(Value *value);
+
+/* Whether two values hold the same bytes. */
+extern bool value_equal(Value *one, Value *other);
 
 /* Frees what was fetched; it can be read again. */
 extern void value_release(Value *value);

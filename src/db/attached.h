@@ -1,0 +1,60 @@
+/*-------------------------------------------------------------------------
+ *
+ * attached.h
+ *	  Which columns look after themselves, and with what options.
+ *
+ * Nothing but the catalog remembers: a column is attached when its table has
+ * a trigger that calls media_compress_trigger with the column's name.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MEDIASTORE_ATTACHED_H
+#define MEDIASTORE_ATTACHED_H
+
+#include "nodes/pg_list.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
+
+#include "../image/image.h"
+
+typedef struct AttachedColumn
+{
+	AttrNumber	number;			/* of the column */
+	bool		is_array;		/* bytea[], or a domain over it; else bytea */
+	Oid			domain;			/* the column's type if it is a domain, or 0 */
+	Oid			trigger;		/* OID of the trigger */
+	char		enabled;		/* pg_trigger.tgenabled */
+	bool		inherited;		/* a partition's, made by the parent's trigger */
+	ImageCompressOptions options;
+} AttachedColumn;
+
+/*
+ * Reads what a trigger that calls media_compress_trigger says of itself.
+ * Raises 42703 (undefined_column) if its column was dropped or renamed, 42804
+ * (datatype_mismatch) if it is of another type now, 22023 for bad options.
+ */
+extern void attached_read(Relation relation, const Trigger *trigger, AttachedColumn *column);
+
+/*
+ * Finds the trigger of a column, by its name in the trigger's arguments.
+ * False if there is none.  Raises as attached_read does.
+ */
+extern bool attached_find(Relation relation, const char *name, AttachedColumn *column);
+
+/*
+ * Whether the column of that number can be attached: sets is_array and
+ * domain.  Raises 42804 if it is neither bytea nor bytea[], 42P17
+ * (invalid_object_definition) if it is generated.
+ */
+extern void attached_check_type(Relation relation, AttrNumber number, AttachedColumn *column);
+
+/* Whether a function is our media_compress_trigger. */
+extern bool attached_is_ours(Oid function);
+
+/*
+ * The relations of a tree (partitions, inheritance children, itself) that
+ * hold rows: ordinary tables.  As a List of OIDs; they are locked in lockmode.
+ */
+extern List *attached_leaves(Oid relation, LOCKMODE lockmode);
+
+#endif							/* MEDIASTORE_ATTACHED_H */
