@@ -14,6 +14,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
+#include "commands/trigger.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -145,20 +146,23 @@ attached_read(Relation relation, const Trigger *trigger, AttachedColumn *column)
 bool
 attached_find(Relation relation, const char *name, AttachedColumn *column)
 {
-	const TriggerDesc *triggers = relation->trigdesc;
 	AttrNumber	number = column_number(relation, name);
+	TriggerDesc *triggers;
+	bool		found = false;
 
-	if (triggers == NULL || number == InvalidAttrNumber)
+	if (number == InvalidAttrNumber || relation->trigdesc == NULL)
 		return false;
-	for (int i = 0; i < triggers->numtriggers; i++)
+	triggers = CopyTriggerDesc(relation->trigdesc);
+	for (int i = 0; i < triggers->numtriggers && !found; i++)
 	{
 		if (attached_number(relation, &triggers->triggers[i]) == number)
 		{
 			attached_read(relation, &triggers->triggers[i], column);
-			return true;
+			found = true;
 		}
 	}
-	return false;
+	FreeTriggerDesc(triggers);
+	return found;
 }
 
 List *

@@ -29,8 +29,9 @@ typedef struct AttachedColumn
 } AttachedColumn;
 
 /*
- * Reads what a trigger that calls media_compress_trigger says of itself.
- * Raises 42703 (undefined_column) if its column was dropped or renamed, 22023
+ * Reads what a trigger that calls media_compress_trigger says of itself.  The
+ * trigger must be the caller's own copy (CopyTriggerDesc, or an executor's):
+ * the catalog is read, and the relation's may be rebuilt by that.  Raises 42703 (undefined_column) if its column was dropped or renamed, 22023
  * for bad options or none at all, and as attached_check_type does.
  */
 extern void attached_read(Relation relation, const Trigger *trigger, AttachedColumn *column);
@@ -44,7 +45,8 @@ extern bool attached_find(Relation relation, const char *name, AttachedColumn *c
 /*
  * The number of the column that a trigger is for, by what it fires on, which
  * follows a renamed column, else by its first argument; or 0 if the trigger
- * does not call media_compress_trigger, or its column is gone.
+ * does not call media_compress_trigger, or its column is gone.  The trigger
+ * must be a copy here, too.
  */
 extern AttrNumber attached_number(Relation relation, const Trigger *trigger);
 
