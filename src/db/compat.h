@@ -28,6 +28,13 @@
 #define guc_malloc(elevel, size) malloc(size)
 #endif
 
+/* 16: one function asks for the owner of objects of any kind */
+#if PG_VERSION_NUM >= 160000
+#define relation_ownercheck(oid, role) object_ownercheck(RelationRelationId, oid, role)
+#else
+#define relation_ownercheck(oid, role) pg_class_ownercheck(oid, role)
+#endif
+
 /* 17: extensions can name their wait events */
 #if PG_VERSION_NUM >= 170000
 #define mediastore_wait_event_new(name) WaitEventExtensionNew(name)
