@@ -10,7 +10,9 @@
 #ifndef MEDIASTORE_COMPAT_H
 #define MEDIASTORE_COMPAT_H
 
+#include "catalog/pg_class.h"
 #include "fmgr.h"
+#include "utils/acl.h"
 #include "utils/guc.h"
 #include "utils/wait_event.h"
 
