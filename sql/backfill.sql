@@ -135,6 +135,27 @@ CALL media_backfill('part', 'data');
 SELECT tableoid::regclass, region, id, media_format(data), media_width(data) FROM part ORDER BY region, id;
 SELECT relation, rows_total, rows_done, rows_changed FROM mediastore.progress;
 
+-- attached as a whole, and a child by inheritance
+CREATE TABLE whole (region int, data bytea) PARTITION BY LIST (region);
+CREATE TABLE whole_1 PARTITION OF whole FOR VALUES IN (1);
+CALL media_backfill('whole', 'data');
+SELECT media_attach('whole', 'data');
+CREATE TABLE whole_2 PARTITION OF whole FOR VALUES IN (2);
+ALTER TABLE whole DISABLE TRIGGER USER;
+INSERT INTO whole SELECT region, data FROM picture, generate_series(1, 2) AS region WHERE name = 'jpeg 32x16';
+ALTER TABLE whole ENABLE TRIGGER USER;
+CALL media_backfill('whole', 'data');
+SELECT tableoid::regclass, media_format(data) FROM whole ORDER BY region;
+DROP TABLE whole;
+CREATE TABLE parent (id int PRIMARY KEY, data bytea);
+CREATE TABLE child (PRIMARY KEY (id)) INHERITS (parent);
+INSERT INTO parent SELECT 1, data FROM picture WHERE name = 'jpeg 32x16';
+INSERT INTO child SELECT 2, data FROM picture WHERE name = 'jpeg 32x16';
+SELECT media_attach('parent', 'data');
+CALL media_backfill('parent', 'data');
+SELECT tableoid::regclass, media_format(data) FROM parent ORDER BY id;
+DROP TABLE child, parent;
+
 -- every one who owns the table may, and sees its own
 GRANT CREATE ON SCHEMA public TO regress_mediastore_owner;
 SET ROLE regress_mediastore_owner;

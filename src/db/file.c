@@ -222,7 +222,8 @@ open_file(int folder, const char *path, uint64 *length)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" is not an ordinary file", path)));
-	error_over_limit("max_input_bytes", "file is too large: " UINT64_FORMAT " bytes, more than " UINT64_FORMAT,
+	error_over_limit("max_input_bytes",
+					 "file is too large: " UINT64_FORMAT " bytes, more than " UINT64_FORMAT,
 					 *length, most);
 }
 

@@ -9,7 +9,6 @@
  */
 #include "postgres.h"
 
-#include "access/table.h"
 #include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -33,6 +32,7 @@ typedef struct Import
 	int			folder;			/* descriptor */
 	const char *path_column;
 	bool		dry_run;
+	bool		has_told;		/* that files are not compressed */
 	/* of the table at hand */
 	bool		is_array;
 	bool		is_compressed;	/* by the column's trigger */
@@ -96,6 +96,14 @@ look(Run *run, Relation table, int elevel pg_attribute_unused(), RunQuery *query
 
 	import->is_compressed = attached_find(table, run->column, &column) && run_trigger_fires(column.enabled);
 	import->options = column.options;
+	if (!import->is_compressed && !import->has_told)
+	{
+		ereport(NOTICE,
+				(errmsg("column \"%s\" of relation \"%s\" is not attached: files are stored as they are",
+						run->column, RelationGetRelationName(table)),
+				 errhint("To have pictures compressed, call media_attach for it first.")));
+		import->has_told = true;
+	}
 
 	memset(query, 0, sizeof(*query));
 	if (column.is_array)
@@ -199,22 +207,6 @@ static const RunKind dry_run_kind = {
 	.work = work
 };
 
-/* Says so if nothing will be compressed. */
-static void
-tell_not_attached(Run *run)
-{
-	Relation	table = table_open(run->relation, AccessShareLock);
-	AttachedColumn column;
-
-	(void) find_column(table, run->column);
-	if (!attached_find(table, run->column, &column) || !run_trigger_fires(column.enabled))
-		ereport(NOTICE,
-				(errmsg("column \"%s\" of relation \"%s\" is not attached: files are stored as they are",
-						run->column, RelationGetRelationName(table)),
-				 errhint("To have pictures compressed, call media_attach for it first.")));
-	table_close(table, AccessShareLock);
-}
-
 /* media_import(regclass, name, name, text, int, boolean) */
 Datum
 media_import(PG_FUNCTION_ARGS)
@@ -247,7 +239,6 @@ media_import(PG_FUNCTION_ARGS)
 	run.batch_size = PG_GETARG_INT32(4);
 	run.context = &import;
 	run_check(run.relation, run.batch_size);
-	tell_not_attached(&run);
 
 	import.folder = file_open_folder(text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	PG_TRY();

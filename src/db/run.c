@@ -444,7 +444,8 @@ do_row(Run *run, ItemPointer place, uint64 *before, uint64 *after)
 	}
 
 	/* it may have moved between the look at it and the lock */
-	batch->place = *(ItemPointer) DatumGetPointer(SPI_getbinval(table->vals[0], table->tupdesc, 1, &is_null));
+	batch->place = *(ItemPointer)
+		DatumGetPointer(SPI_getbinval(table->vals[0], table->tupdesc, 1, &is_null));
 	key = SPI_getbinval(table->vals[0], table->tupdesc, 2, &is_null);
 	has_failed = record_find_failure(&run->record, batch->table, run->column, key, &tried);
 	if (!tried)
@@ -498,7 +499,8 @@ element_of_error(const Run *run, const ErrorData *error, int32 *element)
 		strcmp(error->column_name, run->column) != 0 ||
 		strcmp(error->table_name, run->batch->bare_name) != 0)
 		return false;
-	for (const char *next = strstr(error->context, words); next != NULL; next = strstr(next + 1, words))
+	for (const char *next = strstr(error->context, words); next != NULL;
+		 next = strstr(next + 1, words))
 		found = next;
 	if (found == NULL)
 		return false;

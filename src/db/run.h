@@ -24,7 +24,10 @@
 
 typedef struct Run Run;
 
-/* What a run asks of a table: SQL in which every name is qualified, the table's own by t. */
+/*
+ * What a run asks of a table: SQL in which every name is qualified, those of
+ * the table's columns by t.
+ */
 typedef struct RunQuery
 {
 	char	   *condition;		/* of rows that there is something to do for */
@@ -135,7 +138,7 @@ extern uint64 run_update(Run *run, Datum argument);
 /* Whether a trigger with that tgenabled fires in this session. */
 extern bool run_trigger_fires(char enabled);
 
-/* The bytes of a bytea or a bytea[], as they are when not compressed; nothing is fetched. */
+/* The bytes of a bytea or a bytea[] before TOAST compressed it; nothing is fetched. */
 extern uint64 run_raw_size(Datum datum);
 
 /* --- run_record.c: to be called with SPI connected --------------------- */
@@ -144,30 +147,37 @@ extern uint64 run_raw_size(Datum datum);
  * Writes down that a run begins, and takes the lock that tells others that it
  * is under way.  What belongs to dropped tables is swept out by the way.
  */
-extern void record_begin(RunRecord *record, const char *operation, Oid relation, const char *column);
+extern void record_begin(RunRecord *record, const char *operation, Oid relation,
+						 const char *column);
 
 /* Writes down how far it is.  scanned_at is 0 as long as the total is not known. */
-extern void record_progress(const RunRecord *record, const RunCounts *counts, TimestampTz scanned_at);
+extern void record_progress(const RunRecord *record, const RunCounts *counts,
+							TimestampTz scanned_at);
 
 extern void record_finish(const RunRecord *record);
 
 /* Lets go of the lock, if it is held; allowed while an error is handled. */
 extern void record_release(RunRecord *record);
 
-/* Says whether a row has failed before, and whether it was tried while this run was under way. */
-extern bool record_find_failure(const RunRecord *record, Oid table, const char *column, Datum key,
-								bool *tried);
+/*
+ * Says whether a row has failed before, and whether that was tried while this
+ * run was under way, by whichever run.
+ */
+extern bool record_find_failure(const RunRecord *record, Oid table, const char *column,
+								Datum key, bool *tried);
 
 /* Writes down that a row has failed. */
 extern void record_failure(const RunRecord *record, Oid table, const char *column, Datum key,
 						   bool in_element, int32 element, const ErrorData *error);
 
-extern void record_forget_failure(const RunRecord *record, Oid table, const char *column, Datum key);
+extern void record_forget_failure(const RunRecord *record, Oid table, const char *column,
+								  Datum key);
 
 /*
  * Forgets the failures of a table's column that were not found again: those of
  * this family of operations, of runs that had ended when this one began.
  */
-extern void record_forget_old(const RunRecord *record, Oid table, const char *column, const char *family);
+extern void record_forget_old(const RunRecord *record, Oid table, const char *column,
+							  const char *family);
 
 #endif							/* MEDIASTORE_RUN_H */

@@ -20,6 +20,7 @@ CREATE TABLE mediastore.run (
 	bytes_before pg_catalog.int8 NOT NULL DEFAULT 0,
 	bytes_after pg_catalog.int8 NOT NULL DEFAULT 0
 );
+COMMENT ON SEQUENCE mediastore.run_id_seq IS 'numbers of runs';
 COMMENT ON TABLE mediastore.run IS 'every run of media_backfill and media_import; the view mediastore.progress shows it';
 
 CREATE TABLE mediastore.failed_row (

@@ -78,7 +78,8 @@ static Statement finish_run = {
 
 #define THE_FAILURE \
 	" WHERE f.relation OPERATOR(pg_catalog.=) $1 AND f.column_name OPERATOR(pg_catalog.=) $2" \
-	" AND pg_catalog.jsonb_hash_extended(f.key, 0) OPERATOR(pg_catalog.=) pg_catalog.jsonb_hash_extended($3, 0)" \
+	" AND pg_catalog.jsonb_hash_extended(f.key, 0)" \
+	" OPERATOR(pg_catalog.=) pg_catalog.jsonb_hash_extended($3, 0)" \
 	" AND f.key OPERATOR(pg_catalog.=) $3"
 
 static Statement find_failure = {
@@ -93,7 +94,8 @@ static Statement delete_failure = {
 };
 
 static Statement insert_failure = {
-	"INSERT INTO mediastore.failed_row (relation, column_name, key, element, sqlstate, message, failed_at, run)"
+	"INSERT INTO mediastore.failed_row"
+	" (relation, column_name, key, element, sqlstate, message, failed_at, run)"
 	" VALUES ($1, $2, $3, $4, $5, $6, pg_catalog.clock_timestamp(), $7)"
 	" ON CONFLICT (relation, column_name, pg_catalog.jsonb_hash_extended(key, 0)) DO UPDATE"
 	" SET key = excluded.key, element = excluded.element, sqlstate = excluded.sqlstate,"
@@ -185,7 +187,8 @@ record_begin(RunRecord *record, const char *operation, Oid relation, const char 
 	values[3] = Int32GetDatum(MyProcPid);
 	values[4] = TimestampTzGetDatum(record->started_at);
 	execute(record, &insert_run, values, NULL);
-	record->id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	record->id = DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+											 &is_null));
 	SPI_freetuptable(SPI_tuptable);
 
 	/* before the commit that shows the row */
@@ -237,7 +240,8 @@ record_finish(const RunRecord *record)
 }
 
 bool
-record_find_failure(const RunRecord *record, Oid table, const char *column, Datum key, bool *tried)
+record_find_failure(const RunRecord *record, Oid table, const char *column, Datum key,
+					bool *tried)
 {
 	NameData	name;
 	Datum		values[5];
@@ -252,8 +256,8 @@ record_find_failure(const RunRecord *record, Oid table, const char *column, Datu
 	execute(record, &find_failure, values, NULL);
 
 	found = SPI_processed > 0;
-	*tried = found && DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
-												 &is_null));
+	*tried = found &&
+		DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 	SPI_freetuptable(SPI_tuptable);
 	return found;
 }
