@@ -290,14 +290,27 @@ read_result(const HelperProcess *helper, uint64 offset, size_t length)
 	return result;
 }
 
+/* Whether a picture of that size may come of the options' box, if any. */
+static bool
+fits_box(uint32 width, uint32 height, const ImageCompressOptions *options)
+{
+	uint32		box_width = (uint32) options->box_width;
+	uint32		box_height = (uint32) options->box_height;
+
+	if (box_width == 0)
+		return width <= (uint32) options->max_dimension &&
+			height <= (uint32) options->max_dimension;
+	if (options->fit == IMAGE_FIT_CONTAIN || options->fit == IMAGE_FIT_FILL)
+		return width == box_width && height == box_height;
+	return width <= box_width && height <= box_height;
+}
+
 /* Whether facts are those of a result, as far as a header tells. */
 static bool
 keeps_limits(const ImageFacts *facts, uint64 length, const ImageCompressOptions *options)
 {
-	uint32		longest = (uint32) options->max_dimension;
-
 	return facts->format == FACTS_FORMAT_WEBP && facts->webp_exact &&
-		facts->width <= longest && facts->height <= longest &&
+		fits_box(facts->width, facts->height, options) &&
 		facts->orientation == 1 && !facts->has_metadata && !facts->has_icc &&
 		(!facts->animated || options->animation == IMAGE_ANIMATION_KEEP) &&
 		length <= (uint64) options->max_bytes;
