@@ -16,9 +16,9 @@
 #include "../mediastore.h"
 #include "codec_client.h"
 #include "compat.h"
+#include "compress.h"
 #include "errors.h"
 #include "options.h"
-#include "value.h"
 
 #define MESSAGE_SIZE 200
 
@@ -59,15 +59,34 @@ check_claims(const ImageFacts *facts, const ImageCompressOptions *options)
 						 facts->width, facts->height, frames, mediastore_max_pixels);
 }
 
+bytea *
+compress_value(Value *value, const ImageCompressOptions *options)
+{
+	char		message[MESSAGE_SIZE] = "";
+	ImageFacts	facts;
+	FactsStatus status;
+	bytea	   *result;
+
+	if (value->total > (uint64) mediastore_max_input_bytes)
+		error_over_limit("max_input_bytes", "image is too large: " UINT64_FORMAT " bytes, more than %d",
+						 (uint64) value->total, mediastore_max_input_bytes);
+
+	status = facts_read(&value->reader, true, &facts, message, sizeof(message));
+	if (status != FACTS_OK)
+		error_facts(status, facts.format, message);
+	check_claims(&facts, options);
+
+	result = codec_compress(value, &facts, options);
+	value_release(value);
+	return result;
+}
+
 /* media_compress(bytea, options ...) returns bytea */
 Datum
 media_compress(PG_FUNCTION_ARGS)
 {
 	Datum		input;
-	char		message[MESSAGE_SIZE] = "";
 	ImageCompressOptions options;
-	ImageFacts	facts;
-	FactsStatus status;
 	Value		value;
 	bytea	   *result;
 
@@ -78,17 +97,7 @@ media_compress(PG_FUNCTION_ARGS)
 	input = PG_GETARG_DATUM(0);
 
 	value_open(&value, input);
-	if (value.total > (uint64) mediastore_max_input_bytes)
-		error_over_limit("max_input_bytes", "image is too large: " UINT64_FORMAT " bytes, more than %d",
-						 (uint64) value.total, mediastore_max_input_bytes);
-
-	status = facts_read(&value.reader, true, &facts, message, sizeof(message));
-	if (status != FACTS_OK)
-		error_facts(status, facts.format, message);
-	check_claims(&facts, &options);
-
-	result = codec_compress(&value, &facts, &options);
-	value_release(&value);
+	result = compress_value(&value, &options);
 
 	/* NULL: it was fine as it was stored */
 	if (result == NULL)

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * options.h
- *	  The options of media_compress.
+ *	  The options of media_compress and media_thumbnail.
  *
  *-------------------------------------------------------------------------
  */
@@ -20,5 +20,12 @@
  */
 extern void compress_options_from_arguments(ImageCompressOptions *options,
 											FunctionCallInfo fcinfo, int first);
+
+/*
+ * The same of media_thumbnail: width, height, fit, quality.  The height may be
+ * null where fit is "inside"; it is not bounded then.
+ */
+extern void thumbnail_options_from_arguments(ImageCompressOptions *options,
+											 FunctionCallInfo fcinfo, int first);
 
 #endif							/* MEDIASTORE_OPTIONS_H */
