@@ -10,6 +10,7 @@
 #ifndef MEDIASTORE_COMPAT_H
 #define MEDIASTORE_COMPAT_H
 
+#include "catalog/pg_namespace.h"
 #include "fmgr.h"
 #include "utils/guc.h"
 #include "utils/wait_event.h"
@@ -21,6 +22,14 @@
 /* 16: the macros for varlena values got a header of their own */
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
+#endif
+
+/* 16: one function looks up the rights on objects of many kinds */
+#if PG_VERSION_NUM >= 160000
+#define namespace_aclcheck(oid, role, mode) \
+	object_aclcheck(NamespaceRelationId, oid, role, mode)
+#else
+#define namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
 #endif
 
 /* 16: "extra" of a setting is allocated by guc_malloc, before by malloc */

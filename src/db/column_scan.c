@@ -1,0 +1,152 @@
+/*-------------------------------------------------------------------------
+ *
+ * column_scan.c
+ *	  Every value of a column of pictures, row by row.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/sysattr.h"
+#include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "nodes/bitmapset.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/resowner.h"
+
+#include "column_scan.h"
+#include "compat.h"
+
+/* Rows have at most a page each: what is larger lies elsewhere. */
+#define ROWS_AT_A_TIME	50
+
+bool
+column_holds_pictures(Relation relation, AttrNumber number, bool *is_array)
+{
+	Oid			type = getBaseType(TupleDescAttr(RelationGetDescr(relation), number - 1)->atttypid);
+
+	*is_array = type == BYTEAARRAYOID;
+	return *is_array || type == BYTEAOID;
+}
+
+void
+column_scan(Relation relation, AttrNumber number, const char *key, ColumnScanRow see_row,
+			void *context)
+{
+	MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "mediastore row",
+													  ALLOCSET_DEFAULT_SIZES);
+	Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(relation), number - 1);
+	StringInfoData query;
+	SPIPlanPtr	plan;
+	Portal		portal;
+
+	initStringInfo(&query);
+	appendStringInfo(&query, "SELECT %s%s t.%s FROM %s t", key == NULL ? "" : key,
+					 key == NULL ? "" : ",", quote_identifier(NameStr(attribute->attname)),
+					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+												RelationGetRelationName(relation)));
+
+	SPI_connect();
+	plan = SPI_prepare(query.data, 0, NULL);
+	if (plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	portal = SPI_cursor_open(NULL, plan, NULL, NULL, true);
+
+	for (;;)
+	{
+		SPITupleTable *rows;
+		uint64		count;
+
+		SPI_cursor_fetch(portal, true, ROWS_AT_A_TIME);
+		rows = SPI_tuptable;
+		count = SPI_processed;
+		for (uint64 i = 0; i < count; i++)
+		{
+			MemoryContext old = MemoryContextSwitchTo(row_context);
+
+			CHECK_FOR_INTERRUPTS();
+			see_row(context, rows->vals[i], rows->tupdesc);
+			MemoryContextSwitchTo(old);
+			MemoryContextReset(row_context);
+		}
+		SPI_freetuptable(rows);
+		if (count == 0)
+			break;
+	}
+
+	SPI_cursor_close(portal);
+	SPI_finish();
+	MemoryContextDelete(row_context);
+}
+
+char *
+row_key_expression(Relation relation)
+{
+	Bitmapset  *columns = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	bool		has_children = relation->rd_rel->relhassubclass;
+	StringInfoData text;
+	int			column = -1;
+	const char *separator = "";
+
+	initStringInfo(&text);
+	appendStringInfoString(&text, "pg_catalog.jsonb_build_object(");
+	while ((column = bms_next_member(columns, column)) >= 0)
+	{
+		AttrNumber	number = (AttrNumber) (column + FirstLowInvalidHeapAttributeNumber);
+		const char *name = NameStr(TupleDescAttr(RelationGetDescr(relation), number - 1)->attname);
+
+		appendStringInfo(&text, "%s%s, t.%s", separator, quote_literal_cstr(name),
+						 quote_identifier(name));
+		separator = ", ";
+	}
+	if (bms_is_empty(columns))
+	{
+		appendStringInfoString(&text, "'ctid', t.ctid");
+		separator = ", ";
+	}
+	/* a key is one for all partitions, but not for all who inherit */
+	if (has_children &&
+		(bms_is_empty(columns) || relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE))
+		appendStringInfo(&text, "%s'table', t.tableoid::pg_catalog.regclass::pg_catalog.text", separator);
+	appendStringInfoChar(&text, ')');
+	bms_free(columns);
+	return text.data;
+}
+
+bool
+run_guarded(void (*work) (void *context), void *context, ErrorData **error)
+{
+	MemoryContext old_context = CurrentMemoryContext;
+	ResourceOwner old_owner = CurrentResourceOwner;
+
+	*error = NULL;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(old_context);
+	PG_TRY();
+	{
+		work(context);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(old_context);
+		*error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(old_context);
+	CurrentResourceOwner = old_owner;
+
+	if (*error == NULL)
+		return true;
+	if (ERRCODE_TO_CATEGORY((*error)->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
+		ReThrowError(*error);
+	return false;
+}
