@@ -47,8 +47,9 @@ read_bytes(PictureArray *array, uint64 offset, void *target, size_t length, size
 	memcpy(target, bytes, length);
 }
 
-void
-array_open(PictureArray *array, Datum datum)
+/* Opens it if it has one dimension or none; returns how many it has. */
+static int
+open_flat(PictureArray *array, Datum datum)
 {
 	ArrayType	header;
 	int32		size[2];		/* dimension, lower bound */
@@ -59,13 +60,8 @@ array_open(PictureArray *array, Datum datum)
 	read_bytes(array, VARHDRSZ, (char *) &header + VARHDRSZ, sizeof(header) - VARHDRSZ, 64);
 	if (header.elemtype != BYTEAOID || header.ndim < 0)
 		broken();
-	if (header.ndim == 0)
-		return;
 	if (header.ndim != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("array of pictures has %d dimensions", header.ndim),
-				 errhint("Only arrays of one dimension hold pictures.")));
+		return header.ndim;
 
 	read_bytes(array, sizeof(header), size, sizeof(size), sizeof(size));
 	if (size[0] < 0)
@@ -82,6 +78,28 @@ array_open(PictureArray *array, Datum datum)
 		read_bytes(array, sizeof(header) + sizeof(size), array->not_null, length, length);
 	}
 	array_rewind(array);
+	return 1;
+}
+
+void
+array_open(PictureArray *array, Datum datum)
+{
+	int			dimensions = open_flat(array, datum);
+
+	if (dimensions > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("array of pictures has %d dimensions", dimensions),
+				 errhint("Only arrays of one dimension hold pictures.")));
+}
+
+bool
+array_try_open(PictureArray *array, Datum datum)
+{
+	if (open_flat(array, datum) <= 1)
+		return true;
+	array_close(array);
+	return false;
 }
 
 void
@@ -134,6 +152,18 @@ array_next(PictureArray *array, Value *element, bool *is_null)
 		(void) value_read(&array->value, begin - VARHDRSZ, length, length, &bytes);
 	}
 	value_open_part(element, &array->value, begin - VARHDRSZ, length);
+}
+
+void
+array_at(PictureArray *array, int index, Value *element, bool *is_null)
+{
+	Assert(index < array->count);
+
+	if (array->index > index)
+		array_rewind(array);
+	do
+		array_next(array, element, is_null);
+	while (array->index <= index);
 }
 
 void

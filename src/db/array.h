@@ -32,12 +32,24 @@ typedef struct PictureArray
 extern void array_open(PictureArray *array, Datum datum);
 
 /*
+ * The same, but if it has more than one dimension nothing is opened, and the
+ * answer is false.
+ */
+extern bool array_try_open(PictureArray *array, Datum datum);
+
+/*
  * Opens the next element as a value, which lives until the next call.
  * *is_null tells that there is none.  To be called count times at most.
  * Raises XX001 (data_corrupted) if the lengths make no sense; there is no
  * going on then.
  */
 extern void array_next(PictureArray *array, Value *element, bool *is_null);
+
+/*
+ * Opens the element of an index, from 0 (< count), in the same way: onwards
+ * from where array_next is, or from the first one.
+ */
+extern void array_at(PictureArray *array, int index, Value *element, bool *is_null);
 
 /* Begins at the first element again. */
 extern void array_rewind(PictureArray *array);
