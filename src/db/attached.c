@@ -97,27 +97,36 @@ _Noreturn static void
 missing_column(Relation relation, const Trigger *trigger)
 {
 	const char *name = trigger->tgargs[0];
-	const char *now = NULL;
 
 	if (trigger->tgnattr == 1)
-		now = NameStr(TupleDescAttr(RelationGetDescr(relation), trigger->tgattr[0] - 1)->attname);
-
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("trigger \"%s\" of relation \"%s\" is for column \"%s\", but fires on column \"%s\"",
+						trigger->tgname, RelationGetRelationName(relation), name,
+						NameStr(TupleDescAttr(RelationGetDescr(relation),
+											  trigger->tgattr[0] - 1)->attname)),
+				 errhint("If the column was renamed, call media_attach with its new name and the options it should have."),
+				 errtablecolname(relation, name)));
 	ereport(ERROR,
 			(errcode(ERRCODE_UNDEFINED_COLUMN),
-			 now != NULL ?
-			 errmsg("column \"%s\" of relation \"%s\" was renamed, and its trigger \"%s\" does not know",
-					name, RelationGetRelationName(relation), trigger->tgname) :
-			 errmsg("column \"%s\" of relation \"%s\" does not exist, but the trigger \"%s\" is for it",
-					name, RelationGetRelationName(relation), trigger->tgname),
-			 now != NULL ?
-			 errhint("The trigger fires on column \"%s\". Call media_attach for it, with the options it shall have.", now) :
-			 errhint("Drop the trigger. If the column was renamed, call media_attach with its new name."),
+			 errmsg("trigger \"%s\" of relation \"%s\" is for column \"%s\", which does not exist",
+					trigger->tgname, RelationGetRelationName(relation), name),
+			 errhint("If the column was renamed, call media_detach with its old name and media_attach with its new one; if it was dropped, drop the trigger."),
 			 errtablecolname(relation, name)));
+}
+
+/* Error context callback: an option's error does not know whose it is. */
+static void
+tell_trigger(void *argument)
+{
+	errcontext("reading the arguments of trigger \"%s\"", (const char *) argument);
 }
 
 void
 attached_read(Relation relation, const Trigger *trigger, AttachedColumn *column)
 {
+	ErrorContextCallback callback;
+
 	memset(column, 0, sizeof(*column));
 
 	if (trigger->tgnargs < 1)
@@ -140,7 +149,13 @@ attached_read(Relation relation, const Trigger *trigger, AttachedColumn *column)
 	column->trigger = trigger->tgoid;
 	column->enabled = trigger->tgenabled;
 	column->inherited = trigger->tgisclone;
+
+	callback.callback = tell_trigger;
+	callback.arg = trigger->tgname;
+	callback.previous = error_context_stack;
+	error_context_stack = &callback;
 	compress_options_from_texts(&column->options, trigger->tgargs + 1, trigger->tgnargs - 1);
+	error_context_stack = callback.previous;
 }
 
 bool

@@ -357,7 +357,7 @@ check_call(FunctionCallInfo fcinfo)
 	ereport(ERROR,
 			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
 			 CALLED_AS_TRIGGER(fcinfo) ?
-			 errmsg("trigger \"%s\" fires when media_compress_trigger can do nothing",
+			 errmsg("trigger \"%s\" calls function media_compress_trigger at a wrong time",
 					data->tg_trigger->tgname) :
 			 errmsg("function media_compress_trigger was not called by a trigger"),
 			 errhint("It is for triggers BEFORE INSERT OR UPDATE, FOR EACH ROW.")));
