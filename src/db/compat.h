@@ -26,24 +26,18 @@
 #include "varatt.h"
 #endif
 
-/* 16: one function looks up the rights on objects of many kinds */
-#if PG_VERSION_NUM >= 160000
-#define namespace_aclcheck(oid, role, mode) \
-	object_aclcheck(NamespaceRelationId, oid, role, mode)
-#else
-#define namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
-#endif
-
 /* 16: "extra" of a setting is allocated by guc_malloc, before by malloc */
 #if PG_VERSION_NUM < 160000
 #define guc_malloc(elevel, size) malloc(size)
 #endif
 
-/* 16: one function asks for the owner of objects of any kind */
+/* 16: one function asks for the owner of objects of any kind, one for the rights */
 #if PG_VERSION_NUM >= 160000
 #define relation_ownercheck(oid, role) object_ownercheck(RelationRelationId, oid, role)
+#define namespace_aclcheck(oid, role, mode) object_aclcheck(NamespaceRelationId, oid, role, mode)
 #else
 #define relation_ownercheck(oid, role) pg_class_ownercheck(oid, role)
+#define namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
 #endif
 
 /* 17: extensions can name their wait events */
