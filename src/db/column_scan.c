@@ -7,14 +7,11 @@
  */
 #include "postgres.h"
 
-#include "access/sysattr.h"
 #include "access/xact.h"
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
-#include "nodes/bitmapset.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -83,40 +80,6 @@ column_scan(Relation relation, AttrNumber number, const char *key, ColumnScanRow
 	SPI_cursor_close(portal);
 	SPI_finish();
 	MemoryContextDelete(row_context);
-}
-
-char *
-row_key_expression(Relation relation)
-{
-	Bitmapset  *columns = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY);
-	bool		has_children = relation->rd_rel->relhassubclass;
-	StringInfoData text;
-	int			column = -1;
-	const char *separator = "";
-
-	initStringInfo(&text);
-	appendStringInfoString(&text, "pg_catalog.jsonb_build_object(");
-	while ((column = bms_next_member(columns, column)) >= 0)
-	{
-		AttrNumber	number = (AttrNumber) (column + FirstLowInvalidHeapAttributeNumber);
-		const char *name = NameStr(TupleDescAttr(RelationGetDescr(relation), number - 1)->attname);
-
-		appendStringInfo(&text, "%s%s, t.%s", separator, quote_literal_cstr(name),
-						 quote_identifier(name));
-		separator = ", ";
-	}
-	if (bms_is_empty(columns))
-	{
-		appendStringInfoString(&text, "'ctid', t.ctid");
-		separator = ", ";
-	}
-	/* a key is one for all partitions, but not for all who inherit */
-	if (has_children &&
-		(bms_is_empty(columns) || relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE))
-		appendStringInfo(&text, "%s'table', t.tableoid::pg_catalog.regclass::pg_catalog.text", separator);
-	appendStringInfoChar(&text, ')');
-	bms_free(columns);
-	return text.data;
 }
 
 bool

@@ -29,18 +29,11 @@ typedef void (*ColumnScanRow) (void *context, HeapTuple row, TupleDesc descripto
 extern bool column_holds_pictures(Relation relation, AttrNumber number, bool *is_array);
 
 /*
- * Reads from a table and all that inherit from it: for each row, key, an SQL
- * expression (NULL: none), if given, and then the column.
+ * Reads from a table and all that inherit from it: for each row key, an SQL
+ * expression over the table t (or NULL: without one), and then the column.
  */
 extern void column_scan(Relation relation, AttrNumber number, const char *key,
 						ColumnScanRow see_row, void *context);
-
-/*
- * Gives the SQL expression of a row's key, as jsonb: an object of the primary
- * key's columns; without one {"ctid": ...}, and "table" too where that is not
- * enough.
- */
-extern char *row_key_expression(Relation relation);
 
 /*
  * Does work in a subtransaction.  True if it came to its end; else *error is

@@ -20,6 +20,7 @@
 #include "column_scan.h"
 #include "compat.h"
 #include "compress.h"
+#include "row_key.h"
 
 PG_FUNCTION_INFO_V1(media_verify);
 
@@ -189,7 +190,7 @@ media_verify(PG_FUNCTION_ARGS)
 				 errmsg("column \"%s\" of relation \"%s\" is not of type bytea or bytea[]", name,
 						RelationGetRelationName(relation))));
 
-	column_scan(relation, number, row_key_expression(relation), verify_row, &verification);
+	column_scan(relation, number, row_key_expression(relation, true), verify_row, &verification);
 	relation_close(relation, AccessShareLock);
 	return (Datum) 0;
 }
