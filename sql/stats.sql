@@ -64,6 +64,14 @@ INSERT INTO mediastore.run (operation, relation, column_name, pid, started_at, u
 		AS v (operation, relation, name, before, after);
 SELECT relation, column_name, bytes_saved FROM mediastore.stats WHERE relation IN ('stats_user'::regclass, 'stats_tree'::regclass) ORDER BY 1, 2;
 
+CREATE TABLE stats_run (data bytea);
+INSERT INTO stats_run SELECT data FROM picture WHERE name LIKE 'jpeg%';
+SELECT media_attach('stats_run', 'data');
+CREATE TEMPORARY TABLE before AS SELECT bytes FROM mediastore.stats WHERE relation = 'stats_run'::regclass;
+CALL media_backfill('stats_run', 'data');
+SELECT s.rows, s.formats, s.bytes_saved = before.bytes - s.bytes AS saved FROM mediastore.stats s, before WHERE relation = 'stats_run'::regclass;
+DROP TABLE stats_run;
+
 -- a column that is not what its trigger says breaks nothing
 CREATE TRIGGER broken BEFORE INSERT OR UPDATE ON stats_user FOR EACH ROW EXECUTE FUNCTION media_compress_trigger('logo');
 ALTER TABLE stats_user RENAME logo TO picture;
