@@ -11,10 +11,17 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 
 #include "array.h"
 #include "compat.h"
+
+/*
+ * How much to read where an element begins: a chunk of a toast table, so that
+ * many small elements are not a read each, and large ones not a read too much.
+ */
+#define READ_AHEAD		2000
 
 _Noreturn static void
 broken(void)
@@ -40,8 +47,9 @@ read_bytes(PictureArray *array, uint64 offset, void *target, size_t length, size
 	memcpy(target, bytes, length);
 }
 
-void
-array_open(PictureArray *array, Datum datum)
+/* Opens it if it has one dimension or none; returns how many it has. */
+static int
+open_flat(PictureArray *array, Datum datum)
 {
 	ArrayType	header;
 	int32		size[2];		/* dimension, lower bound */
@@ -50,15 +58,10 @@ array_open(PictureArray *array, Datum datum)
 	value_open(&array->value, datum);
 
 	read_bytes(array, VARHDRSZ, (char *) &header + VARHDRSZ, sizeof(header) - VARHDRSZ, 64);
-	if (header.elemtype != BYTEAOID)
+	if (header.elemtype != BYTEAOID || header.ndim < 0)
 		broken();
-	if (header.ndim == 0)
-		return;
 	if (header.ndim != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
-				 errmsg("array of pictures has %d dimensions", header.ndim),
-				 errhint("Only arrays of one dimension hold pictures.")));
+		return header.ndim;
 
 	read_bytes(array, sizeof(header), size, sizeof(size), sizeof(size));
 	if (size[0] < 0)
@@ -74,7 +77,29 @@ array_open(PictureArray *array, Datum datum)
 		array->not_null = (uint8 *) palloc(length);
 		read_bytes(array, sizeof(header) + sizeof(size), array->not_null, length, length);
 	}
-	array->offset = header.dataoffset != 0 ? (uint64) header.dataoffset : ARR_OVERHEAD_NONULLS(1);
+	array_rewind(array);
+	return 1;
+}
+
+void
+array_open(PictureArray *array, Datum datum)
+{
+	int			dimensions = open_flat(array, datum);
+
+	if (dimensions > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("array of pictures has %d dimensions", dimensions),
+				 errhint("Only arrays of one dimension hold pictures.")));
+}
+
+bool
+array_try_open(PictureArray *array, Datum datum)
+{
+	if (open_flat(array, datum) <= 1)
+		return true;
+	array_close(array);
+	return false;
 }
 
 void
@@ -90,6 +115,7 @@ array_next(PictureArray *array, Value *element, bool *is_null)
 	uint64		length;
 
 	Assert(index < array->count);
+	CHECK_FOR_INTERRUPTS();
 
 	*is_null = array->not_null != NULL && (array->not_null[index / 8] & (1 << (index % 8))) == 0;
 	if (*is_null)
@@ -97,7 +123,7 @@ array_next(PictureArray *array, Value *element, bool *is_null)
 
 	begin = INTALIGN(array->offset);
 	memset(&word, 0, sizeof(word));
-	read_bytes(array, begin, word.bytes, 1, FACTS_FETCH_USUAL);
+	read_bytes(array, begin, word.bytes, 1, READ_AHEAD);
 	if (VARATT_IS_1B_E(word.bytes))
 		broken();
 	if (VARATT_IS_1B(word.bytes))
@@ -107,7 +133,7 @@ array_next(PictureArray *array, Value *element, bool *is_null)
 	}
 	else
 	{
-		read_bytes(array, begin, word.bytes, VARHDRSZ, FACTS_FETCH_USUAL);
+		read_bytes(array, begin, word.bytes, VARHDRSZ, READ_AHEAD);
 		/* array functions leave no element compressed */
 		if (!VARATT_IS_4B_U(word.bytes) || VARSIZE_4B(word.bytes) < VARHDRSZ)
 			broken();
@@ -117,7 +143,27 @@ array_next(PictureArray *array, Value *element, bool *is_null)
 	array->offset = begin + length;
 	if (array->offset - VARHDRSZ > array->value.total)
 		broken();
+
+	/* decompressed from the start each time: once for the element and the way to it */
+	if (array->value.storage == VALUE_PREFIX && length > 0)
+	{
+		const uint8 *bytes;
+
+		(void) value_read(&array->value, begin - VARHDRSZ, length, length, &bytes);
+	}
 	value_open_part(element, &array->value, begin - VARHDRSZ, length);
+}
+
+void
+array_at(PictureArray *array, int index, Value *element, bool *is_null)
+{
+	Assert(index < array->count);
+
+	if (array->index > index)
+		array_rewind(array);
+	do
+		array_next(array, element, is_null);
+	while (array->index <= index);
 }
 
 void

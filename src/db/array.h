@@ -27,15 +27,29 @@ typedef struct PictureArray
 
 /*
  * Opens an array of bytea.  Raises 2202E (array_subscript_error) if it has
- * more than one dimension.
+ * more than one dimension, XX001 if it is none.
  */
 extern void array_open(PictureArray *array, Datum datum);
 
 /*
- * Opens the next element as a value; it lives as long as the array is open.
+ * The same, but if it has more than one dimension nothing is opened, and the
+ * answer is false.
+ */
+extern bool array_try_open(PictureArray *array, Datum datum);
+
+/*
+ * Opens the next element as a value, which lives until the next call.
  * *is_null tells that there is none.  To be called count times at most.
+ * Raises XX001 (data_corrupted) if the lengths make no sense; there is no
+ * going on then.
  */
 extern void array_next(PictureArray *array, Value *element, bool *is_null);
+
+/*
+ * Opens the element of an index, from 0 (< count), in the same way: onwards
+ * from where array_next is, or from the first one.
+ */
+extern void array_at(PictureArray *array, int index, Value *element, bool *is_null);
 
 /* Begins at the first element again. */
 extern void array_rewind(PictureArray *array);

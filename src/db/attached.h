@@ -29,22 +29,31 @@ typedef struct AttachedColumn
 } AttachedColumn;
 
 /*
- * Reads what a trigger that calls media_compress_trigger says of itself.
- * Raises 42703 (undefined_column) if its column was dropped or renamed, 42804
- * (datatype_mismatch) if it is of another type now, 22023 for bad options.
+ * Reads what a trigger that calls media_compress_trigger says of itself.  The
+ * trigger must be the caller's own copy (CopyTriggerDesc, or an executor's):
+ * the catalog is read, and the relation's may be rebuilt by that.  Raises 42703 (undefined_column) if its column was dropped or renamed, 22023
+ * for bad options or none at all, and as attached_check_type does.
  */
 extern void attached_read(Relation relation, const Trigger *trigger, AttachedColumn *column);
 
 /*
- * Finds the trigger of a column, by its name in the trigger's arguments.
- * False if there is none.  Raises as attached_read does.
+ * Finds the trigger of a column.  False if there is none, or no such column.
+ * Raises as attached_read does.
  */
 extern bool attached_find(Relation relation, const char *name, AttachedColumn *column);
 
 /*
+ * The number of the column that a trigger is for, by what it fires on, which
+ * follows a renamed column, else by its first argument; or 0 if the trigger
+ * does not call media_compress_trigger, or its column is gone.  The trigger
+ * must be a copy here, too.
+ */
+extern AttrNumber attached_number(Relation relation, const Trigger *trigger);
+
+/*
  * Whether the column of that number can be attached: sets is_array and
- * domain.  Raises 42804 if it is neither bytea nor bytea[], 42P17
- * (invalid_object_definition) if it is generated.
+ * domain.  Raises 42804 (datatype_mismatch) if it is neither bytea nor
+ * bytea[], 42P17 (invalid_object_definition) if it is generated.
  */
 extern void attached_check_type(Relation relation, AttrNumber number, AttachedColumn *column);
 
@@ -53,7 +62,9 @@ extern bool attached_is_ours(Oid function);
 
 /*
  * The relations of a tree (partitions, inheritance children, itself) that
- * hold rows: ordinary tables.  As a List of OIDs; they are locked in lockmode.
+ * hold rows which this session can see: ordinary tables, but no other
+ * session's temporary ones.  As a List of OIDs; all of the tree is locked in
+ * lockmode.
  */
 extern List *attached_leaves(Oid relation, LOCKMODE lockmode);
 

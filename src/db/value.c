@@ -9,6 +9,7 @@
 
 #include "access/detoast.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 
 #include "compat.h"
 #include "value.h"
@@ -61,7 +62,7 @@ value_open(Value *value, Datum datum)
 
 	if (VARATT_IS_EXTERNAL(stored) && !VARATT_IS_EXTERNAL_ONDISK(stored))
 	{
-		/* in memory but elsewhere; rare, and never large */
+		/* in memory, as a variable of PL/pgSQL has its arrays; rare */
 		value->piece = detoast_attr(stored);
 		stored = value->piece;
 	}
@@ -85,7 +86,7 @@ value_open(Value *value, Datum datum)
 	else
 	{
 		value->total = VARSIZE_ANY_EXHDR(stored);
-		value->storage = VALUE_IN_ROW;
+		value->storage = VALUE_AT_HAND;
 		value->bytes = (const uint8 *) VARDATA_ANY(stored);
 		value->length = value->total;
 	}
@@ -101,12 +102,13 @@ value_open_part(Value *part, const Value *whole, uint64 offset, uint64 length)
 	*part = *whole;
 	part->start += offset;
 	part->total = length;
-	if (part->storage != VALUE_IN_ROW)
-	{
-		/* the piece is the whole's to free */
-		part->piece = NULL;
+	/* whatever piece there is, it is the whole's to free */
+	part->piece = NULL;
+	if (part->start >= whole->offset &&
+		part->start + length <= whole->offset + whole->length)
+		part->storage = VALUE_AT_HAND;
+	else
 		part->length = 0;
-	}
 	start_reading(part);
 }
 
@@ -170,8 +172,10 @@ value_copy(Value *value)
 	while (done < value->total)
 	{
 		const uint8 *bytes;
-		size_t		count = value_read_on(value, done, &bytes);
+		size_t		count;
 
+		CHECK_FOR_INTERRUPTS();
+		count = value_read_on(value, done, &bytes);
 		memcpy(VARDATA(copy) + done, bytes, count);
 		done += count;
 	}
@@ -189,8 +193,10 @@ value_equal(Value *one, Value *other)
 	{
 		const uint8 *bytes;
 		const uint8 *other_bytes;
-		size_t		count = value_read_on(one, done, &bytes);
+		size_t		count;
 
+		CHECK_FOR_INTERRUPTS();
+		count = value_read_on(one, done, &bytes);
 		count = Min(count, value_read_on(other, done, &other_bytes));
 		equal = memcmp(bytes, other_bytes, count) == 0;
 		done += count;
@@ -203,7 +209,7 @@ value_equal(Value *one, Value *other)
 void
 value_release(Value *value)
 {
-	if (value->storage == VALUE_IN_ROW || value->piece == NULL)
+	if (value->storage == VALUE_AT_HAND || value->piece == NULL)
 		return;
 	pfree(value->piece);
 	value->piece = NULL;

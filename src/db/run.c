@@ -1,0 +1,787 @@
+/*-------------------------------------------------------------------------
+ *
+ * run.c
+ *	  A long run over the rows of a table: what backfill and import share.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/sysattr.h"
+#include "access/table.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "executor/spi.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "nodes/parsenodes.h"
+#include "storage/itemptr.h"
+#include "tcop/dest.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
+#include "utils/resowner.h"
+
+#include "attached.h"
+#include "compat.h"
+#include "run.h"
+
+/*
+ * How often what was locked or has moved is looked for again.  Each time is a
+ * scan; it ends sooner when nothing comes of it.
+ */
+#define MOST_SWEEPS 10
+
+/* A table of the tree, and where its rows are that were found. */
+typedef struct RunTable
+{
+	Oid			oid;
+	ItemPointerData *places;
+	uint64		count;
+	uint64		capacity;
+} RunTable;
+
+/* A table while a batch of its rows is worked off. */
+typedef struct RunBatch
+{
+	Oid			table;
+	char	   *bare_name;
+	char	   *name;			/* quoted and qualified */
+	char	   *key;			/* expression of a row's key, jsonb */
+	RunQuery	query;
+	ItemPointerData place;		/* of the row at hand */
+	/* prepared when first needed */
+	SPIPlanPtr	take;			/* locks a row and gives what is needed of it */
+	SPIPlanPtr	look;			/* whether it is there, locked or not */
+	SPIPlanPtr	identify;		/* locks a row and gives its key, whatever else it holds */
+	SPIPlanPtr	update;
+} RunBatch;
+
+typedef enum RowState
+{
+	ROW_GONE,					/* not there any more: moved, deleted, or done by others */
+	ROW_LOCKED,
+	ROW_TRIED,					/* it has failed while this run was under way */
+	ROW_CHANGED
+} RowState;
+
+/* A DestReceiver that keeps ctids. */
+typedef struct PlaceReceiver
+{
+	DestReceiver base;
+	MemoryContext memory;
+	RunTable   *table;
+} PlaceReceiver;
+
+void
+run_connect(FunctionCallInfo fcinfo, const char *procedure)
+{
+	if (fcinfo->context == NULL || !IsA(fcinfo->context, CallContext) ||
+		castNode(CallContext, fcinfo->context)->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("%s cannot run inside a transaction block", procedure),
+				 errhint("It commits after every batch. Call it by itself, outside of BEGIN, of functions and of exception blocks.")));
+	PreventCommandIfReadOnly(procedure);
+	if (SPI_connect_ext(SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+		elog(ERROR, "SPI_connect_ext failed");
+}
+
+void
+run_check(Oid relation, int32 batch_size)
+{
+	char	   *name = get_rel_name(relation);
+	char		kind = get_rel_relkind(relation);
+
+	if (name == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relation)));
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not a table", name)));
+	if (!relation_ownercheck(relation, GetUserId()))
+		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, name);
+	if (isOtherTempNamespace(get_rel_namespace(relation)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("\"%s\" is a temporary table of another session", name)));
+	if (batch_size < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("batch_size must be at least 1, not %d", batch_size)));
+}
+
+bool
+run_trigger_fires(char enabled)
+{
+	if (SessionReplicationRole == SESSION_REPLICATION_ROLE_REPLICA)
+		return enabled == TRIGGER_FIRES_ON_REPLICA || enabled == TRIGGER_FIRES_ALWAYS;
+	return enabled == TRIGGER_FIRES_ON_ORIGIN || enabled == TRIGGER_FIRES_ALWAYS;
+}
+
+/* --- transactions and statements --------------------------------------- */
+
+/*
+ * Commits, and begins another transaction.  Each statement of that is to see
+ * what others have done, whatever the session's default is.
+ */
+static void
+commit(void)
+{
+	SPI_commit();
+	XactIsoLevel = XACT_READ_COMMITTED;
+}
+
+/* Prepares a statement, for as long as the batch takes; memory contexts stay. */
+static SPIPlanPtr
+prepare(const char *text, int count, Oid *types)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	SPIPlanPtr	plan = SPI_prepare_cursor(text, count, types, CURSOR_OPT_GENERIC_PLAN);
+
+	if (plan == NULL)
+		elog(ERROR, "could not prepare \"%s\": %s", text, SPI_result_code_string(SPI_result));
+	MemoryContextSwitchTo(memory);
+	return plan;
+}
+
+/* Executes a statement on the row at a place; the memory context stays. */
+static void
+execute(SPIPlanPtr plan, ItemPointer place, Datum argument)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	Datum		values[2];
+	int			result;
+
+	values[0] = PointerGetDatum(place);
+	values[1] = argument;
+	result = SPI_execute_plan(plan, values, NULL, false, 0);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(result));
+	MemoryContextSwitchTo(memory);
+}
+
+static void
+free_plan(SPIPlanPtr plan)
+{
+	if (plan != NULL)
+		SPI_freeplan(plan);
+}
+
+static char *
+qualified_name(Relation relation)
+{
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+									  RelationGetRelationName(relation));
+}
+
+/* The expression of a row's key: its primary key, or where it is. */
+static char *
+key_expression(Relation relation)
+{
+	Bitmapset  *columns = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	StringInfoData text;
+	int			member = -1;
+
+	initStringInfo(&text);
+	while ((member = bms_next_member(columns, member)) >= 0)
+	{
+		AttrNumber	number = member + FirstLowInvalidHeapAttributeNumber;
+		const char *name = NameStr(TupleDescAttr(RelationGetDescr(relation), number - 1)->attname);
+
+		appendStringInfo(&text, "%s%s::pg_catalog.text, t.%s", text.len == 0 ? "" : ", ",
+						 quote_literal_cstr(name), quote_identifier(name));
+	}
+	bms_free(columns);
+	return psprintf("pg_catalog.jsonb_build_object(%s)",
+					text.len == 0 ? "'ctid'::pg_catalog.text, t.ctid" : text.data);
+}
+
+/*
+ * Opens a table of the tree again.  NULL if it is gone: of a tree, a part may
+ * be dropped meanwhile.
+ */
+static Relation
+open_table(const Run *run, Oid table, LOCKMODE lockmode)
+{
+	Relation	relation = try_table_open(table, lockmode);
+
+	if (relation == NULL && table == run->relation)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("table of %s has been dropped", run->label)));
+	return relation;
+}
+
+/* --- what there is to do ----------------------------------------------- */
+
+/* Finds the tables of the tree that something can be done with. */
+static void
+find_tables(Run *run)
+{
+	List	   *leaves = attached_leaves(run->relation, AccessShareLock);
+	int			elevel = list_length(leaves) == 1 ? ERROR : WARNING;
+	ListCell   *cell;
+
+	foreach(cell, leaves)
+	{
+		Oid			oid = lfirst_oid(cell);
+		Relation	relation;
+		RunQuery	query;
+
+		if (!relation_ownercheck(oid, GetUserId()))
+		{
+			ereport(WARNING,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("skipping \"%s\": it has another owner", get_rel_name(oid))));
+			continue;
+		}
+		relation = table_open(oid, NoLock);
+		if (run->kind->look(run, relation, elevel, &query))
+		{
+			RunTable   *table = (RunTable *) palloc0(sizeof(RunTable));
+
+			table->oid = oid;
+			run->tables = lappend(run->tables, table);
+		}
+		table_close(relation, NoLock);
+	}
+	if (leaves != NIL && run->tables == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("there is no table of %s that anything can be done with", run->label)));
+}
+
+static bool
+receive_place(TupleTableSlot *slot, DestReceiver *self)
+{
+	PlaceReceiver *receiver = (PlaceReceiver *) self;
+	RunTable   *table = receiver->table;
+	bool		is_null;
+	Datum		place = slot_getattr(slot, 1, &is_null);
+
+	if (table->count == table->capacity)
+	{
+		uint64		capacity = table->capacity == 0 ? 1024 : table->capacity * 2;
+		Size		size = capacity * sizeof(ItemPointerData);
+
+		table->places = (ItemPointerData *)
+			(table->places == NULL ? MemoryContextAllocHuge(receiver->memory, size) :
+			 repalloc_huge(table->places, size));
+		table->capacity = capacity;
+	}
+	table->places[table->count++] = *(ItemPointer) DatumGetPointer(place);
+	return true;
+}
+
+static void
+receiver_startup(DestReceiver *self pg_attribute_unused(), int operation pg_attribute_unused(),
+				 TupleDesc descriptor pg_attribute_unused())
+{
+}
+
+static void
+receiver_nothing(DestReceiver *self pg_attribute_unused())
+{
+}
+
+/* Finds the rows of a table that there is something to do for. */
+static void
+scan_table(Run *run, RunTable *table)
+{
+	Relation	relation = open_table(run, table->oid, AccessShareLock);
+	PlaceReceiver receiver = {
+		.base = {
+			.receiveSlot = receive_place,
+			.rStartup = receiver_startup,
+			.rShutdown = receiver_nothing,
+			.rDestroy = receiver_nothing,
+			.mydest = DestNone
+		},
+		.memory = run->memory,
+		.table = table
+	};
+	SPIExecuteOptions options = {.dest = &receiver.base};
+	RunQuery	query;
+	int			result;
+
+	table->count = 0;
+	if (relation == NULL)
+		return;
+	(void) run->kind->look(run, relation, ERROR, &query);
+	result = SPI_execute_extended(psprintf("SELECT t.ctid FROM ONLY %s AS t WHERE %s",
+										   qualified_name(relation), query.condition), &options);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_extended failed: %s", SPI_result_code_string(result));
+	table_close(relation, NoLock);
+}
+
+/* Finds the rows of all tables, in a transaction each.  Returns their number. */
+static uint64
+scan(Run *run)
+{
+	uint64		found = 0;
+	ListCell   *cell;
+
+	foreach(cell, run->tables)
+	{
+		RunTable   *table = (RunTable *) lfirst(cell);
+
+		MemoryContextSwitchTo(run->batch_memory);
+		scan_table(run, table);
+		MemoryContextSwitchTo(run->memory);
+		MemoryContextReset(run->batch_memory);
+		commit();
+		found += table->count;
+	}
+	return found;
+}
+
+/* --- a row ------------------------------------------------------------- */
+
+uint64
+run_raw_size(Datum datum)
+{
+	return toast_raw_datum_size(datum) - VARHDRSZ;
+}
+
+uint64
+run_update(Run *run, Datum argument)
+{
+	RunBatch   *batch = run->batch;
+	uint64		size = 0;
+	Datum		stored;
+	bool		is_null;
+
+	if (batch->update == NULL)
+	{
+		Oid			types[2] = {TIDOID, batch->query.argument};
+		const char *column = quote_identifier(run->column);
+
+		batch->update = prepare(psprintf("UPDATE ONLY %s AS t SET %s = %s"
+										 " WHERE t.ctid OPERATOR(pg_catalog.=) $1 RETURNING t.%s",
+										 batch->name, column, batch->query.assignment, column),
+								OidIsValid(types[1]) ? 2 : 1, types);
+	}
+	execute(batch->update, &batch->place, argument);
+	if (SPI_processed != 1 || SPI_tuptable == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("row was not updated"),
+				 errdetail("A trigger, a rule or a policy of the table prevented it.")));
+	stored = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+	if (!is_null)
+		size = run_raw_size(stored);
+	SPI_freetuptable(SPI_tuptable);
+	return size;
+}
+
+/* Whether the row is still there, and still to be done. */
+static bool
+is_there(RunBatch *batch, ItemPointer place)
+{
+	Oid			types[1] = {TIDOID};
+
+	if (batch->look == NULL)
+		batch->look = prepare(psprintf("SELECT FROM ONLY %s AS t"
+									   " WHERE t.ctid OPERATOR(pg_catalog.=) $1 AND %s",
+									   batch->name, batch->query.condition), 1, types);
+	execute(batch->look, place, (Datum) 0);
+	SPI_freetuptable(SPI_tuptable);
+	return SPI_processed > 0;
+}
+
+/* Does what is to be done for the row at a place, if it is there. */
+static RowState
+do_row(Run *run, ItemPointer place, uint64 *before, uint64 *after)
+{
+	RunBatch   *batch = run->batch;
+	SPITupleTable *table;
+	Datum		key;
+	bool		has_failed;
+	bool		tried;
+	bool		is_null;
+
+	if (batch->take == NULL)
+	{
+		Oid			types[1] = {TIDOID};
+
+		/* others' foreign keys may go on referring to the row */
+		batch->take = prepare(psprintf("SELECT t.ctid, %s, %s FROM ONLY %s AS t"
+									   " WHERE t.ctid OPERATOR(pg_catalog.=) $1 AND %s%s",
+									   batch->key, batch->query.value, batch->name,
+									   batch->query.condition,
+									   run->kind->writes ? " FOR NO KEY UPDATE SKIP LOCKED" : ""),
+							  1, types);
+	}
+	execute(batch->take, place, (Datum) 0);
+	table = SPI_tuptable;
+	if (SPI_processed == 0)
+	{
+		SPI_freetuptable(table);
+		return is_there(batch, place) ? ROW_LOCKED : ROW_GONE;
+	}
+
+	/* it may have moved between the look at it and the lock */
+	batch->place = *(ItemPointer) DatumGetPointer(SPI_getbinval(table->vals[0], table->tupdesc, 1, &is_null));
+	key = SPI_getbinval(table->vals[0], table->tupdesc, 2, &is_null);
+	has_failed = record_find_failure(&run->record, batch->table, run->column, key, &tried);
+	if (!tried)
+	{
+		run->kind->work(run, SPI_getbinval(table->vals[0], table->tupdesc, 3, &is_null),
+						before, after);
+		if (has_failed)
+			record_forget_failure(&run->record, batch->table, run->column, key);
+	}
+	SPI_freetuptable(table);
+	return tried ? ROW_TRIED : ROW_CHANGED;
+}
+
+/*
+ * Whether an error is not of a row but of all that is done here: an end that
+ * was asked for, a deadlock, a lack of what the server needs.  Memory is not
+ * in it: that is what a codec process lacks for one picture.
+ */
+static bool
+ends_run(int sqlstate)
+{
+	switch (ERRCODE_TO_CATEGORY(sqlstate))
+	{
+		case ERRCODE_OPERATOR_INTERVENTION:
+		case ERRCODE_TRANSACTION_ROLLBACK:
+		case ERRCODE_INVALID_TRANSACTION_STATE:
+			return true;
+		case ERRCODE_INSUFFICIENT_RESOURCES:
+			return sqlstate != ERRCODE_OUT_OF_MEMORY;
+		default:
+			return false;
+	}
+}
+
+/*
+ * The array element an error is about.  The trigger tells it in words alone,
+ * in the context it adds for its column.
+ */
+static bool
+element_of_error(const Run *run, const ErrorData *error, int32 *element)
+{
+	static const char words[] = ", element ";
+	const char *found = NULL;
+
+	if (run->in_element)
+	{
+		*element = run->element;
+		return true;
+	}
+	if (error->context == NULL || error->column_name == NULL || error->table_name == NULL ||
+		strcmp(error->column_name, run->column) != 0 ||
+		strcmp(error->table_name, run->batch->bare_name) != 0)
+		return false;
+	for (const char *next = strstr(error->context, words); next != NULL; next = strstr(next + 1, words))
+		found = next;
+	if (found == NULL)
+		return false;
+	*element = (int32) strtol(found + strlen(words), NULL, 10);
+	return true;
+}
+
+/*
+ * Writes down that a row has failed.  The error has taken its lock away; where
+ * another has it now, or has changed the row, it is that one's.
+ */
+static void
+keep_failure(Run *run, ItemPointer place, const ErrorData *error)
+{
+	RunBatch   *batch = run->batch;
+	SPITupleTable *table;
+	int32		element = 0;
+	bool		in_element = element_of_error(run, error, &element);
+	bool		is_null;
+
+	if (batch->identify == NULL)
+	{
+		Oid			types[1] = {TIDOID};
+
+		batch->identify = prepare(psprintf("SELECT %s FROM ONLY %s AS t"
+										   " WHERE t.ctid OPERATOR(pg_catalog.=) $1%s",
+										   batch->key, batch->name,
+										   run->kind->writes ? " FOR NO KEY UPDATE SKIP LOCKED" : ""),
+								  1, types);
+	}
+	execute(batch->identify, place, (Datum) 0);
+	table = SPI_tuptable;
+	if (SPI_processed == 0)
+		run->missed = true;
+	else
+	{
+		record_failure(&run->record, batch->table, run->column,
+					   SPI_getbinval(table->vals[0], table->tupdesc, 1, &is_null),
+					   in_element, element, error);
+		run->counts.failed++;
+	}
+	SPI_freetuptable(table);
+}
+
+/*
+ * Visits a row, in a subtransaction that its failure takes back.  The row is
+ * locked in there, too: an update of a row that the outer transaction has
+ * locked would take a MultiXactId for each row.
+ */
+static void
+visit(Run *run, ItemPointer place)
+{
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile RowState state = ROW_GONE;
+	ErrorData  *volatile error = NULL;
+	uint64		before = 0;
+	uint64		after = 0;
+
+	run->in_element = false;
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(run->row_memory);
+
+	PG_TRY();
+	{
+		state = do_row(run, place, &before, &after);
+
+		ReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(run->row_memory);
+		CurrentResourceOwner = owner;
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(run->row_memory);
+		error = CopyErrorData();
+		if (ends_run(error->sqlerrcode))
+			PG_RE_THROW();
+		FlushErrorState();
+
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(run->row_memory);
+		CurrentResourceOwner = owner;
+	}
+	PG_END_TRY();
+
+	if (error != NULL)
+		keep_failure(run, place, error);
+	else if (state == ROW_GONE)
+		run->missed = true;
+	else if (state == ROW_LOCKED)
+		run->counts.locked++;
+	else if (state == ROW_CHANGED)
+	{
+		run->counts.changed++;
+		run->counts.before += before;
+		run->counts.after += after;
+	}
+	run->counts.done++;
+
+	MemoryContextSwitchTo(run->batch_memory);
+	MemoryContextReset(run->row_memory);
+}
+
+/* --- batches ----------------------------------------------------------- */
+
+static const char *
+pretty_size(uint64 bytes)
+{
+	return TextDatumGetCString(DirectFunctionCall1(pg_size_pretty, Int64GetDatum((int64) bytes)));
+}
+
+/* "412 MB -> 31 MB"; of a run that writes nothing, what it has seen. */
+static const char *
+pretty_change(const Run *run)
+{
+	if (!run->kind->writes)
+		return pretty_size(run->counts.before);
+	return psprintf("%s -> %s", pretty_size(run->counts.before), pretty_size(run->counts.after));
+}
+
+static double
+seconds_since(TimestampTz start)
+{
+	return (double) Max(GetCurrentTimestamp() - start, 1) / USECS_PER_SEC;
+}
+
+static void
+tell_progress(const Run *run)
+{
+	const RunCounts *counts = &run->counts;
+	double		rate = (double) counts->done / seconds_since(run->scanned_at);
+
+	ereport(NOTICE,
+			(errmsg("%s of %s: " UINT64_FORMAT " of " UINT64_FORMAT " rows, %.1f rows/s, %.0f s left, %s, "
+					UINT64_FORMAT " failed",
+					run->kind->operation, run->label, counts->done, counts->total, rate,
+					rate > 0 ? (double) (counts->total - Min(counts->done, counts->total)) / rate : 0,
+					pretty_change(run), counts->failed)));
+}
+
+static void
+tell_summary(const Run *run)
+{
+	const RunCounts *counts = &run->counts;
+
+	ereport(NOTICE,
+			(errmsg("%s of %s: finished: " UINT64_FORMAT " of " UINT64_FORMAT " rows %s, %s, "
+					UINT64_FORMAT " failed, " UINT64_FORMAT " locked, in %.1f s",
+					run->kind->operation, run->label, counts->changed, counts->total, run->kind->done,
+					pretty_change(run), counts->failed, counts->locked,
+					seconds_since(run->record.started_at)),
+			 counts->failed == 0 ? 0 :
+			 errdetail_plural(UINT64_FORMAT " row failed: see mediastore.failure.",
+							  UINT64_FORMAT " rows failed: see mediastore.failure.",
+							  (unsigned long) counts->failed, counts->failed),
+			 counts->locked == 0 && !run->missed ? 0 :
+			 errhint("Others were at work on some rows. Call it again for what they have left.")));
+}
+
+/* Works off at most batch_size rows, from at on, and commits.  Returns where to go on. */
+static uint64
+do_batch(Run *run, RunTable *table, uint64 at)
+{
+	uint64		end = Min(at + (uint64) run->batch_size, table->count);
+	RunBatch	batch;
+	Relation	relation;
+
+	MemoryContextSwitchTo(run->batch_memory);
+	memset(&batch, 0, sizeof(batch));
+	run->batch = &batch;
+
+	/* the table may have another name, column or trigger than a batch ago */
+	relation = open_table(run, table->oid, run->kind->writes ? RowExclusiveLock : AccessShareLock);
+	if (relation == NULL)
+	{
+		run->counts.done += table->count - at;
+		at = table->count;
+	}
+	else
+	{
+		(void) run->kind->look(run, relation, ERROR, &batch.query);
+		batch.table = table->oid;
+		batch.bare_name = pstrdup(RelationGetRelationName(relation));
+		batch.name = qualified_name(relation);
+		batch.key = key_expression(relation);
+		table_close(relation, NoLock);
+
+		for (; at < end; at++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			visit(run, &table->places[at]);
+		}
+		free_plan(batch.take);
+		free_plan(batch.look);
+		free_plan(batch.identify);
+		free_plan(batch.update);
+	}
+	run->batch = NULL;
+
+	record_progress(&run->record, &run->counts, run->scanned_at);
+	MemoryContextSwitchTo(run->memory);
+	commit();
+
+	MemoryContextSwitchTo(run->batch_memory);
+	tell_progress(run);
+	MemoryContextSwitchTo(run->memory);
+	MemoryContextReset(run->batch_memory);
+	return at;
+}
+
+/* Visits all rows that were found. */
+static void
+do_rows(Run *run)
+{
+	ListCell   *cell;
+
+	run->missed = false;
+	run->counts.locked = 0;
+	foreach(cell, run->tables)
+	{
+		RunTable   *table = (RunTable *) lfirst(cell);
+		uint64		at = 0;
+
+		while (at < table->count)
+			at = do_batch(run, table, at);
+	}
+}
+
+/* Finds what there is to do and does it. */
+static void
+find_and_do(Run *run)
+{
+	uint64		found = scan(run);
+	uint64		changed = 0;
+
+	run->counts.total = found;
+	run->scanned_at = GetCurrentTimestamp();
+	record_progress(&run->record, &run->counts, run->scanned_at);
+	commit();
+	do_rows(run);
+
+	for (int sweep = 0; sweep < MOST_SWEEPS && (run->missed || run->counts.locked > 0); sweep++)
+	{
+		uint64		previous = found;
+		bool		moving = run->missed || run->counts.changed > changed;
+
+		changed = run->counts.changed;
+		found = scan(run);
+		/* nothing came of it the last time, and nobody else does anything */
+		if (found >= previous && !moving)
+			break;
+		run->counts.done = run->counts.total - Min(found, run->counts.total);
+		do_rows(run);
+	}
+
+	if (run->counts.locked == 0 && !run->missed)
+	{
+		ListCell   *cell;
+
+		foreach(cell, run->tables)
+			record_forget_old(&run->record, ((RunTable *) lfirst(cell))->oid, run->column,
+							  run->kind->family);
+	}
+	record_progress(&run->record, &run->counts, run->scanned_at);
+	record_finish(&run->record);
+	commit();
+	tell_summary(run);
+}
+
+void
+run_execute(Run *run)
+{
+	/* what the checks have locked and seen is let go */
+	commit();
+
+	run->memory = CurrentMemoryContext;
+	run->batch_memory = AllocSetContextCreate(run->memory, "mediastore batch", ALLOCSET_DEFAULT_SIZES);
+	run->row_memory = AllocSetContextCreate(run->memory, "mediastore row", ALLOCSET_DEFAULT_SIZES);
+	if (get_rel_name(run->relation) == NULL)
+		run_check(run->relation, run->batch_size);
+	run->label = psprintf("%s.%s",
+						  quote_qualified_identifier(get_namespace_name(get_rel_namespace(run->relation)),
+													 get_rel_name(run->relation)),
+						  quote_identifier(run->column));
+	find_tables(run);
+
+	PG_TRY();
+	{
+		record_begin(&run->record, run->kind->operation, run->relation, run->column);
+		commit();
+		find_and_do(run);
+	}
+	PG_FINALLY();
+	{
+		record_release(&run->record);
+	}
+	PG_END_TRY();
+}
