@@ -13,7 +13,7 @@ def point(what, good, why=""):
     """A line of the test; why is for when it's not good."""
     global failed
     failed += not good
-    print(f"ok - {what}" if good else f"not ok - {what}: {why}", flush=True)
+    print(f"ok - {what}" if good else f"not ok - {what}: {' | '.join(str(why).splitlines())[:1500]}", flush=True)
 
 
 def finish():

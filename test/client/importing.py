@@ -63,6 +63,7 @@ with tempfile.TemporaryDirectory() as base:
     point("the dry run stored nothing", stored() == [7], stored())
     sql("SELECT media_attach('photo', 'data')")
     done = run("--batch-size", 4, *call)
+    point("with it there is no warning", "see media_attach" not in done.stderr, done.stderr)
     expect("files are stored, and others passed over", done, 1, "5 rows stored, 15 failed;")
     point("those that should", stored() == [*good, 7], stored())
     point("compressed, and upright", sql("SELECT media_format(data), media_width(data), media_height(data) FROM photo WHERE id = 1")
@@ -91,6 +92,15 @@ with tempfile.TemporaryDirectory() as base:
     expect("a locked row is left alone", run(*call), 0, "3 rows stored, 0 failed, 1 left to others")
     other.close()
     expect("and is stored when it's free", run(*call), 0, "1 rows stored, 0 failed;")
+
+    # A connection that is lost costs its batch
+    sql("""
+        UPDATE photo SET path = 'in/photo.webp', data = NULL WHERE id <= 5;
+        CREATE FUNCTION lose() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END';
+        CREATE TRIGGER lose BEFORE UPDATE ON photo FOR EACH ROW WHEN (NEW.id = 4) EXECUTE FUNCTION lose()""")
+    expect("a lost connection is told", run("--batch-size", 2, *call), 1, "2 rows stored, 0 failed, 3 left", "call it again")
+    sql("DROP TRIGGER lose ON photo")
+    expect("and the next call goes on", run("--batch-size", 2, *call), 0, "3 rows stored, 0 failed;")
 
     # Arrays, names that have to be quoted, keys of several columns, no key
     sql("""
