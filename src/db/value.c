@@ -43,6 +43,14 @@ fetch_for_facts(void *context, uint64_t offset, size_t minimum, const uint8_t **
 	return true;
 }
 
+/* Whether all of it has been fetched, or need not be. */
+static bool
+is_at_hand(const Value *value)
+{
+	return value->start >= value->offset &&
+		value->start + value->total <= value->offset + value->length;
+}
+
 static void
 start_reading(Value *value)
 {
@@ -104,12 +112,24 @@ value_open_part(Value *part, const Value *whole, uint64 offset, uint64 length)
 	part->total = length;
 	/* whatever piece there is, it is the whole's to free */
 	part->piece = NULL;
-	if (part->start >= whole->offset &&
-		part->start + length <= whole->offset + whole->length)
+	if (is_at_hand(part))
 		part->storage = VALUE_AT_HAND;
 	else
 		part->length = 0;
 	start_reading(part);
+}
+
+/* Fetches a part of what is stored, which is not at hand. */
+static struct varlena *
+fetch_slice(const Value *value, uint64 start, uint64 length)
+{
+	struct varlena *slice = detoast_attr_slice(value->stored, (int32) start, (int32) length);
+
+	if (VARSIZE_ANY_EXHDR(slice) != length)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("stored value is shorter than its length says")));
+	return slice;
 }
 
 size_t
@@ -136,15 +156,10 @@ value_read(Value *value, uint64 offset, size_t minimum, size_t wanted, const uin
 		end = Min(end, stored_total);
 
 		value_release(value);
-		value->piece = detoast_attr_slice(value->stored, (int32) start, (int32) (end - start));
+		value->piece = fetch_slice(value, start, end - start);
 		value->bytes = (const uint8 *) VARDATA_ANY(value->piece);
 		value->offset = start;
-		value->length = VARSIZE_ANY_EXHDR(value->piece);
-
-		if (value->length != end - start)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("stored value is shorter than its length says")));
+		value->length = end - start;
 	}
 
 	*bytes = value->bytes + (offset - value->offset);
@@ -165,21 +180,21 @@ value_read_on(Value *value, uint64 offset, const uint8 **bytes)
 bytea *
 value_copy(Value *value)
 {
-	bytea	   *copy = (bytea *) palloc(VARHDRSZ + value->total);
-	uint64		done = 0;
+	bytea	   *copy;
 
-	SET_VARSIZE(copy, VARHDRSZ + value->total);
-	while (done < value->total)
+	if (is_at_hand(value))
 	{
-		const uint8 *bytes;
-		size_t		count;
-
-		CHECK_FOR_INTERRUPTS();
-		count = value_read_on(value, done, &bytes);
-		memcpy(VARDATA(copy) + done, bytes, count);
-		done += count;
+		copy = (bytea *) palloc(VARHDRSZ + value->total);
+		SET_VARSIZE(copy, VARHDRSZ + value->total);
+		memcpy(VARDATA(copy), value->bytes + (value->start - value->offset), value->total);
+		value_release(value);
 	}
-	value_release(value);
+	else
+	{
+		/* a slice is a value of its own: nothing to copy */
+		value_release(value);
+		copy = (bytea *) fetch_slice(value, value->start, value->total);
+	}
 	return copy;
 }
 
