@@ -142,14 +142,18 @@ commit(void)
 	XactIsoLevel = XACT_READ_COMMITTED;
 }
 
-/* Prepares a statement, for as long as the batch takes; memory contexts stay. */
+/*
+ * Prepares a statement, to be freed by end_batch; the memory context stays.
+ * It is kept (saved) for that long: of a plan that is not, an error leaves a
+ * reference behind.
+ */
 static SPIPlanPtr
 prepare(const char *text, int count, Oid *types)
 {
 	MemoryContext memory = CurrentMemoryContext;
 	SPIPlanPtr	plan = SPI_prepare_cursor(text, count, types, CURSOR_OPT_GENERIC_PLAN);
 
-	if (plan == NULL)
+	if (plan == NULL || SPI_keepplan(plan) != 0)
 		elog(ERROR, "could not prepare \"%s\": %s", text, SPI_result_code_string(SPI_result));
 	MemoryContextSwitchTo(memory);
 	return plan;
@@ -171,11 +175,18 @@ execute(SPIPlanPtr plan, ItemPointer place, Datum argument)
 	MemoryContextSwitchTo(memory);
 }
 
+/* Frees the statements of a batch; allowed while an error is handled. */
 static void
-free_plan(SPIPlanPtr plan)
+end_batch(RunBatch *batch)
 {
-	if (plan != NULL)
-		SPI_freeplan(plan);
+	SPIPlanPtr	plans[] = {batch->take, batch->look, batch->identify, batch->update};
+
+	memset(batch, 0, sizeof(*batch));
+	for (size_t i = 0; i < lengthof(plans); i++)
+	{
+		if (plans[i] != NULL)
+			SPI_freeplan(plans[i]);
+	}
 }
 
 static char *
@@ -562,8 +573,6 @@ visit(Run *run, ItemPointer place)
 	{
 		MemoryContextSwitchTo(run->row_memory);
 		error = CopyErrorData();
-		if (ends_run(error->sqlerrcode))
-			PG_RE_THROW();
 		FlushErrorState();
 
 		RollbackAndReleaseCurrentSubTransaction();
@@ -572,6 +581,8 @@ visit(Run *run, ItemPointer place)
 	}
 	PG_END_TRY();
 
+	if (error != NULL && ends_run(error->sqlerrcode))
+		ReThrowError(error);
 	if (error != NULL)
 		keep_failure(run, place, error);
 	else if (state == ROW_GONE)
@@ -651,12 +662,10 @@ static uint64
 do_batch(Run *run, RunTable *table, uint64 at)
 {
 	uint64		end = Min(at + (uint64) run->batch_size, table->count);
-	RunBatch	batch;
+	RunBatch   *batch = run->batch;
 	Relation	relation;
 
 	MemoryContextSwitchTo(run->batch_memory);
-	memset(&batch, 0, sizeof(batch));
-	run->batch = &batch;
 
 	/* the table may have another name, column or trigger than a batch ago */
 	relation = open_table(run, table->oid, run->kind->writes ? RowExclusiveLock : AccessShareLock);
@@ -667,11 +676,11 @@ do_batch(Run *run, RunTable *table, uint64 at)
 	}
 	else
 	{
-		(void) run->kind->look(run, relation, ERROR, &batch.query);
-		batch.table = table->oid;
-		batch.bare_name = pstrdup(RelationGetRelationName(relation));
-		batch.name = qualified_name(relation);
-		batch.key = key_expression(relation);
+		(void) run->kind->look(run, relation, ERROR, &batch->query);
+		batch->table = table->oid;
+		batch->bare_name = pstrdup(RelationGetRelationName(relation));
+		batch->name = qualified_name(relation);
+		batch->key = key_expression(relation);
 		table_close(relation, NoLock);
 
 		for (; at < end; at++)
@@ -679,12 +688,8 @@ do_batch(Run *run, RunTable *table, uint64 at)
 			CHECK_FOR_INTERRUPTS();
 			visit(run, &table->places[at]);
 		}
-		free_plan(batch.take);
-		free_plan(batch.look);
-		free_plan(batch.identify);
-		free_plan(batch.update);
+		end_batch(batch);
 	}
-	run->batch = NULL;
 
 	record_progress(&run->record, &run->counts, run->scanned_at);
 	MemoryContextSwitchTo(run->memory);
@@ -771,6 +776,7 @@ run_execute(Run *run)
 						  quote_qualified_identifier(get_namespace_name(get_rel_namespace(run->relation)),
 													 get_rel_name(run->relation)),
 						  quote_identifier(run->column));
+	run->batch = (RunBatch *) palloc0(sizeof(RunBatch));
 	find_tables(run);
 
 	PG_TRY();
@@ -781,6 +787,7 @@ run_execute(Run *run)
 	}
 	PG_FINALLY();
 	{
+		end_batch(run->batch);
 		record_release(&run->record);
 	}
 	PG_END_TRY();
