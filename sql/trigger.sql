@@ -71,12 +71,15 @@ SELECT image = long_webp(2) AS kept FROM long;
 -- a row of before the column was attached is compressed by an UPDATE of it, and only of it
 SELECT FROM media_detach('parts', 'image');
 INSERT INTO parts VALUES (4, 'd', picture('jpeg 32x16'));
+INSERT INTO parts SELECT 5, 'e', picture('jpeg 32x16') || string_agg(sha256(int4send(n)), '') FROM generate_series(1, 1000) n;
 SELECT FROM media_attach('parts', 'image', max_dimension => 8);
 SELECT codec_requests() >= 0;
 UPDATE parts SET name = 'd' WHERE id = 4;
 SELECT codec_requests(), (SELECT media_format(image) FROM parts WHERE id = 4);
 UPDATE parts SET image = image WHERE id = 4;
 SELECT codec_requests(), (SELECT media_format(image) FROM parts WHERE id = 4);
+UPDATE parts SET image = image WHERE id = 5;
+SELECT codec_requests(), (SELECT media_width(image) FROM parts WHERE id = 5);
 SELECT FROM media_attach('parts', 'image', max_dimension => 4);
 UPDATE parts SET image = image;
 SELECT codec_requests(), (SELECT max(media_width(image)) FROM parts);

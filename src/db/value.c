@@ -229,4 +229,7 @@ value_release(Value *value)
 	pfree(value->piece);
 	value->piece = NULL;
 	value->length = 0;
+	/* the reader remembers what it was given last */
+	value->reader.window = NULL;
+	value->reader.window_length = 0;
 }
