@@ -562,8 +562,6 @@ visit(Run *run, ItemPointer place)
 	{
 		MemoryContextSwitchTo(run->row_memory);
 		error = CopyErrorData();
-		if (ends_run(error->sqlerrcode))
-			PG_RE_THROW();
 		FlushErrorState();
 
 		RollbackAndReleaseCurrentSubTransaction();
@@ -572,6 +570,8 @@ visit(Run *run, ItemPointer place)
 	}
 	PG_END_TRY();
 
+	if (error != NULL && ends_run(error->sqlerrcode))
+		ReThrowError(error);
 	if (error != NULL)
 		keep_failure(run, place, error);
 	else if (state == ROW_GONE)
