@@ -15,7 +15,7 @@ bench_begin() { # NAME DEFAULT-RUNS [KIND NAME PACKAGE ...] -- FOLDER [RUNS]
 	done
 	shift
 	[ $# -ge 1 ] && [ $# -le 2 ] && [ -d "$1" ] || { echo "usage: test/bench/$name FOLDER [RUNS]" >&2; exit 2; }
-	folder=$(cd -- "$1" && pwd)
+	FOLDER=$(cd -- "$1" && pwd)
 	BENCH_RUNS=${2:-$BENCH_RUNS}
 	[[ $BENCH_RUNS =~ ^[1-9][0-9]*$ ]] || { echo "test/bench/$name: RUNS is a number" >&2; exit 2; }
 
