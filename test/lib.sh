@@ -427,7 +427,6 @@ restore_createcluster() {
 	[ -n "$createcluster_saved" ] || return 0
 	${SUDO[@]+"${SUDO[@]}"} sh -c 'cat "$1" >/etc/postgresql-common/createcluster.conf' - "$createcluster_saved"
 	createcluster_saved=
-announced=
 }
 
 # ---------------------------------------------------------------- building

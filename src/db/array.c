@@ -11,10 +11,17 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
 #include "utils/array.h"
 
 #include "array.h"
 #include "compat.h"
+
+/*
+ * How much to read where an element begins: a chunk of a toast table, so that
+ * many small elements are not a read each, and large ones not a read too much.
+ */
+#define READ_AHEAD		2000
 
 _Noreturn static void
 broken(void)
@@ -51,7 +58,7 @@ open_flat(PictureArray *array, Datum datum)
 	value_open(&array->value, datum);
 
 	read_bytes(array, VARHDRSZ, (char *) &header + VARHDRSZ, sizeof(header) - VARHDRSZ, 64);
-	if (header.elemtype != BYTEAOID)
+	if (header.elemtype != BYTEAOID || header.ndim < 0)
 		broken();
 	if (header.ndim != 1)
 		return header.ndim;
@@ -70,7 +77,7 @@ open_flat(PictureArray *array, Datum datum)
 		array->not_null = (uint8 *) palloc(length);
 		read_bytes(array, sizeof(header) + sizeof(size), array->not_null, length, length);
 	}
-	array->offset = header.dataoffset != 0 ? (uint64) header.dataoffset : ARR_OVERHEAD_NONULLS(1);
+	array_rewind(array);
 	return 1;
 }
 
@@ -108,6 +115,7 @@ array_next(PictureArray *array, Value *element, bool *is_null)
 	uint64		length;
 
 	Assert(index < array->count);
+	CHECK_FOR_INTERRUPTS();
 
 	*is_null = array->not_null != NULL && (array->not_null[index / 8] & (1 << (index % 8))) == 0;
 	if (*is_null)
@@ -115,7 +123,7 @@ array_next(PictureArray *array, Value *element, bool *is_null)
 
 	begin = INTALIGN(array->offset);
 	memset(&word, 0, sizeof(word));
-	read_bytes(array, begin, word.bytes, 1, FACTS_FETCH_USUAL);
+	read_bytes(array, begin, word.bytes, 1, READ_AHEAD);
 	if (VARATT_IS_1B_E(word.bytes))
 		broken();
 	if (VARATT_IS_1B(word.bytes))
@@ -125,7 +133,7 @@ array_next(PictureArray *array, Value *element, bool *is_null)
 	}
 	else
 	{
-		read_bytes(array, begin, word.bytes, VARHDRSZ, FACTS_FETCH_USUAL);
+		read_bytes(array, begin, word.bytes, VARHDRSZ, READ_AHEAD);
 		/* array functions leave no element compressed */
 		if (!VARATT_IS_4B_U(word.bytes) || VARSIZE_4B(word.bytes) < VARHDRSZ)
 			broken();
@@ -135,6 +143,14 @@ array_next(PictureArray *array, Value *element, bool *is_null)
 	array->offset = begin + length;
 	if (array->offset - VARHDRSZ > array->value.total)
 		broken();
+
+	/* decompressed from the start each time: once for the element and the way to it */
+	if (array->value.storage == VALUE_PREFIX && length > 0)
+	{
+		const uint8 *bytes;
+
+		(void) value_read(&array->value, begin - VARHDRSZ, length, length, &bytes);
+	}
 	value_open_part(element, &array->value, begin - VARHDRSZ, length);
 }
 

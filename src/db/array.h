@@ -27,7 +27,7 @@ typedef struct PictureArray
 
 /*
  * Opens an array of bytea.  Raises 2202E (array_subscript_error) if it has
- * more than one dimension.
+ * more than one dimension, XX001 if it is none.
  */
 extern void array_open(PictureArray *array, Datum datum);
 
@@ -38,8 +38,10 @@ extern void array_open(PictureArray *array, Datum datum);
 extern bool array_try_open(PictureArray *array, Datum datum);
 
 /*
- * Opens the next element as a value; it lives as long as the array is open.
+ * Opens the next element as a value, which lives until the next call.
  * *is_null tells that there is none.  To be called count times at most.
+ * Raises XX001 (data_corrupted) if the lengths make no sense; there is no
+ * going on then.
  */
 extern void array_next(PictureArray *array, Value *element, bool *is_null);
 

@@ -29,10 +29,9 @@ media_element(PG_FUNCTION_ARGS)
 	if (wanted >= 0 && wanted < array.count)
 	{
 		Value		element;
-		bool		is_null = true;
+		bool		is_null;
 
-		for (int64 i = 0; i <= wanted; i++)
-			array_next(&array, &element, &is_null);
+		array_at(&array, (int) wanted, &element, &is_null);
 		if (!is_null)
 			result = value_copy(&element);
 	}

@@ -45,13 +45,26 @@ limits_check_claims(const ImageFacts *facts, const ImageCompressOptions *options
 						 facts->width, facts->height, frames, mediastore_max_pixels);
 }
 
+/* Whether a picture of that size may come of the options' box, if any. */
+static bool
+fits_box(uint32 width, uint32 height, const ImageCompressOptions *options)
+{
+	uint32		box_width = (uint32) options->box_width;
+	uint32		box_height = (uint32) options->box_height;
+
+	if (box_width == 0)
+		return width <= (uint32) options->max_dimension &&
+			height <= (uint32) options->max_dimension;
+	if (options->fit == IMAGE_FIT_CONTAIN || options->fit == IMAGE_FIT_FILL)
+		return width == box_width && height == box_height;
+	return width <= box_width && height <= box_height;
+}
+
 bool
 limits_allow_result(const ImageFacts *facts, uint64 length, const ImageCompressOptions *options)
 {
-	uint32		longest = (uint32) options->max_dimension;
-
 	return facts->format == FACTS_FORMAT_WEBP && facts->webp_exact &&
-		facts->width <= longest && facts->height <= longest &&
+		fits_box(facts->width, facts->height, options) &&
 		facts->orientation == 1 && !facts->has_metadata && !facts->has_icc &&
 		(!facts->animated || options->animation == IMAGE_ANIMATION_KEEP) &&
 		length <= (uint64) options->max_bytes;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * options.c
- *	  The options of media_compress.
+ *	  The options of media_compress and media_thumbnail.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,10 +28,10 @@ typedef struct Option
 	const char *name;
 	OptionKind	kind;
 	size_t		offset;			/* in ImageCompressOptions, of an int32 */
-	int32		preset;
+	int32		preset;			/* below lowest: there is no default */
 	int32		lowest;			/* of a number */
 	int32		highest;
-	const char *words[4];		/* in the order of their enum */
+	const char *words[5];		/* in the order of their enum */
 } Option;
 
 #define AT(field) offsetof(ImageCompressOptions, field)
@@ -46,6 +46,14 @@ static const Option table[] = {
 	{"alpha", OPTION_ALPHA, AT(alpha), IMAGE_ALPHA_KEEP, 0, 0, {"keep", "drop", NULL}},
 	{"lossless", OPTION_WORD, AT(lossless), IMAGE_LOSSLESS_AUTO, 0, 0, {"auto", "never", "always", NULL}},
 	{"animation", OPTION_WORD, AT(animation), IMAGE_ANIMATION_KEEP, 0, 0, {"keep", "first", "reject", NULL}},
+};
+
+/* In the order of media_thumbnail's arguments. */
+static const Option thumbnail_table[] = {
+	{"width", OPTION_NUMBER, AT(box_width), 0, 1, IMAGE_LARGEST_SIDE, {NULL}},
+	{"height", OPTION_NUMBER, AT(box_height), IMAGE_LARGEST_SIDE, 1, IMAGE_LARGEST_SIDE, {NULL}},
+	{"fit", OPTION_WORD, AT(fit), IMAGE_FIT_INSIDE, 0, 0, {"inside", "cover", "contain", "fill", NULL}},
+	{"quality", OPTION_NUMBER, AT(quality), 80, 1, 100, {NULL}},
 };
 
 #define FOR_EACH_OPTION(option) \
@@ -255,29 +263,68 @@ compress_options_to_texts(const ImageCompressOptions *options)
 	return texts;
 }
 
+/* Sets an option from an argument. */
+static void
+set_argument(ImageCompressOptions *options, const Option *option, FunctionCallInfo fcinfo,
+			 int number)
+{
+	if (PG_ARGISNULL(number))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("option \"%s\" must not be null", option->name),
+				 option->preset >= option->lowest ?
+				 errhint("Leave it out for its default.") :
+				 errhint("Valid values are between %d and %d.", option->lowest,
+						 option->highest)));
+	if (option->kind == OPTION_NUMBER)
+		set_number(options, option, PG_GETARG_INT32(number));
+	else
+	{
+		char	   *value = text_to_cstring(PG_GETARG_TEXT_PP(number));
+
+		set_word(options, option, value);
+		pfree(value);
+	}
+}
+
 void
 compress_options_from_arguments(ImageCompressOptions *options, FunctionCallInfo fcinfo,
 								int first)
 {
 	compress_options_init(options);
 	FOR_EACH_OPTION(option)
-	{
-		int			number = first + (int) (option - table);
+		set_argument(options, option, fcinfo, first + (int) (option - table));
+	compress_options_finish(options);
+}
 
-		if (PG_ARGISNULL(number))
+void
+thumbnail_options_from_arguments(ImageCompressOptions *options, FunctionCallInfo fcinfo,
+								 int first)
+{
+	bool		bounds_height = true;
+
+	compress_options_init(options);
+	for (const Option *option = thumbnail_table;
+		 option < thumbnail_table + lengthof(thumbnail_table); option++)
+	{
+		int			number = first + (int) (option - thumbnail_table);
+
+		*field(options, option) = option->preset;
+		if (option->offset == AT(box_height) && PG_ARGISNULL(number))
+			bounds_height = false;
+		else
+			set_argument(options, option, fcinfo, number);
+		if (option->offset == AT(fit) && !bounds_height && options->fit != IMAGE_FIT_INSIDE)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("option \"%s\" must not be null", option->name),
-					 errhint("Leave it out for its default.")));
-		if (option->kind == OPTION_NUMBER)
-			set_number(options, option, PG_GETARG_INT32(number));
-		else
-		{
-			char	   *value = text_to_cstring(PG_GETARG_TEXT_PP(number));
-
-			set_word(options, option, value);
-			pfree(value);
-		}
+					 errmsg("option \"height\" must not be null where \"fit\" is \"%s\"",
+							option->words[options->fit]),
+					 errhint("Valid values are between 1 and %d; only \"inside\" does without.",
+							 IMAGE_LARGEST_SIDE)));
 	}
-	compress_options_finish(options);
+
+	/* one encode at that quality; a still, whatever comes in */
+	options->max_bytes = LARGEST_RESULT;
+	options->min_quality = options->quality;
+	options->animation = IMAGE_ANIMATION_FIRST;
 }

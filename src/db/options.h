@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * options.h
- *	  The options of media_compress.
+ *	  The options of media_compress and media_thumbnail.
  *
  *-------------------------------------------------------------------------
  */
@@ -21,6 +21,13 @@
  */
 extern void compress_options_from_arguments(ImageCompressOptions *options,
 											FunctionCallInfo fcinfo, int first);
+
+/*
+ * The same of media_thumbnail: width, height, fit, quality.  The height may be
+ * null where fit is "inside"; it is not bounded then.
+ */
+extern void thumbnail_options_from_arguments(ImageCompressOptions *options,
+											 FunctionCallInfo fcinfo, int first);
 
 /*
  * Reads the options from texts, "name=value" each, as the arguments of a

@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "access/detoast.h"
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -16,22 +15,18 @@
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
-#include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "storage/itemptr.h"
-#include "tcop/dest.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/relcache.h"
 #include "utils/resowner.h"
 
-#include "attached.h"
 #include "compat.h"
+#include "row_key.h"
 #include "run.h"
 
 /*
@@ -39,15 +34,6 @@
  * scan; it ends sooner when nothing comes of it.
  */
 #define MOST_SWEEPS 10
-
-/* A table of the tree, and where its rows are that were found. */
-typedef struct RunTable
-{
-	Oid			oid;
-	ItemPointerData *places;
-	uint64		count;
-	uint64		capacity;
-} RunTable;
 
 /* A table while a batch of its rows is worked off. */
 typedef struct RunBatch
@@ -72,14 +58,6 @@ typedef enum RowState
 	ROW_TRIED,					/* it has failed while this run was under way */
 	ROW_CHANGED
 } RowState;
-
-/* A DestReceiver that keeps ctids. */
-typedef struct PlaceReceiver
-{
-	DestReceiver base;
-	MemoryContext memory;
-	RunTable   *table;
-} PlaceReceiver;
 
 void
 run_connect(FunctionCallInfo fcinfo, const char *procedure)
@@ -132,17 +110,6 @@ run_trigger_fires(char enabled)
 /* --- transactions and statements --------------------------------------- */
 
 /*
- * Commits, and begins another transaction.  Each statement of that is to see
- * what others have done, whatever the session's default is.
- */
-static void
-commit(void)
-{
-	SPI_commit();
-	XactIsoLevel = XACT_READ_COMMITTED;
-}
-
-/*
  * Prepares a statement, to be freed by end_batch; the memory context stays.
  * It is kept (saved) for that long: of a plan that is not, an error leaves a
  * reference behind.
@@ -187,175 +154,6 @@ end_batch(RunBatch *batch)
 		if (plans[i] != NULL)
 			SPI_freeplan(plans[i]);
 	}
-}
-
-static char *
-qualified_name(Relation relation)
-{
-	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-									  RelationGetRelationName(relation));
-}
-
-/* The expression of a row's key: its primary key, or where it is. */
-static char *
-key_expression(Relation relation)
-{
-	Bitmapset  *columns = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_PRIMARY_KEY);
-	StringInfoData text;
-	int			member = -1;
-
-	initStringInfo(&text);
-	while ((member = bms_next_member(columns, member)) >= 0)
-	{
-		AttrNumber	number = member + FirstLowInvalidHeapAttributeNumber;
-		const char *name = NameStr(TupleDescAttr(RelationGetDescr(relation), number - 1)->attname);
-
-		appendStringInfo(&text, "%s%s::pg_catalog.text, t.%s", text.len == 0 ? "" : ", ",
-						 quote_literal_cstr(name), quote_identifier(name));
-	}
-	bms_free(columns);
-	return psprintf("pg_catalog.jsonb_build_object(%s)",
-					text.len == 0 ? "'ctid'::pg_catalog.text, t.ctid" : text.data);
-}
-
-/*
- * Opens a table of the tree again.  NULL if it is gone: of a tree, a part may
- * be dropped meanwhile.
- */
-static Relation
-open_table(const Run *run, Oid table, LOCKMODE lockmode)
-{
-	Relation	relation = try_table_open(table, lockmode);
-
-	if (relation == NULL && table == run->relation)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("table of %s has been dropped", run->label)));
-	return relation;
-}
-
-/* --- what there is to do ----------------------------------------------- */
-
-/* Finds the tables of the tree that something can be done with. */
-static void
-find_tables(Run *run)
-{
-	List	   *leaves = attached_leaves(run->relation, AccessShareLock);
-	int			elevel = list_length(leaves) == 1 ? ERROR : WARNING;
-	ListCell   *cell;
-
-	foreach(cell, leaves)
-	{
-		Oid			oid = lfirst_oid(cell);
-		Relation	relation;
-		RunQuery	query;
-
-		if (!relation_ownercheck(oid, GetUserId()))
-		{
-			ereport(WARNING,
-					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-					 errmsg("skipping \"%s\": it has another owner", get_rel_name(oid))));
-			continue;
-		}
-		relation = table_open(oid, NoLock);
-		if (run->kind->look(run, relation, elevel, &query))
-		{
-			RunTable   *table = (RunTable *) palloc0(sizeof(RunTable));
-
-			table->oid = oid;
-			run->tables = lappend(run->tables, table);
-		}
-		table_close(relation, NoLock);
-	}
-	if (leaves != NIL && run->tables == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("there is no table of %s that anything can be done with", run->label)));
-}
-
-static bool
-receive_place(TupleTableSlot *slot, DestReceiver *self)
-{
-	PlaceReceiver *receiver = (PlaceReceiver *) self;
-	RunTable   *table = receiver->table;
-	bool		is_null;
-	Datum		place = slot_getattr(slot, 1, &is_null);
-
-	if (table->count == table->capacity)
-	{
-		uint64		capacity = table->capacity == 0 ? 1024 : table->capacity * 2;
-		Size		size = capacity * sizeof(ItemPointerData);
-
-		table->places = (ItemPointerData *)
-			(table->places == NULL ? MemoryContextAllocHuge(receiver->memory, size) :
-			 repalloc_huge(table->places, size));
-		table->capacity = capacity;
-	}
-	table->places[table->count++] = *(ItemPointer) DatumGetPointer(place);
-	return true;
-}
-
-static void
-receiver_startup(DestReceiver *self pg_attribute_unused(), int operation pg_attribute_unused(),
-				 TupleDesc descriptor pg_attribute_unused())
-{
-}
-
-static void
-receiver_nothing(DestReceiver *self pg_attribute_unused())
-{
-}
-
-/* Finds the rows of a table that there is something to do for. */
-static void
-scan_table(Run *run, RunTable *table)
-{
-	Relation	relation = open_table(run, table->oid, AccessShareLock);
-	PlaceReceiver receiver = {
-		.base = {
-			.receiveSlot = receive_place,
-			.rStartup = receiver_startup,
-			.rShutdown = receiver_nothing,
-			.rDestroy = receiver_nothing,
-			.mydest = DestNone
-		},
-		.memory = run->memory,
-		.table = table
-	};
-	SPIExecuteOptions options = {.dest = &receiver.base};
-	RunQuery	query;
-	int			result;
-
-	table->count = 0;
-	if (relation == NULL)
-		return;
-	(void) run->kind->look(run, relation, ERROR, &query);
-	result = SPI_execute_extended(psprintf("SELECT t.ctid FROM ONLY %s AS t WHERE %s",
-										   qualified_name(relation), query.condition), &options);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_extended failed: %s", SPI_result_code_string(result));
-	table_close(relation, NoLock);
-}
-
-/* Finds the rows of all tables, in a transaction each.  Returns their number. */
-static uint64
-scan(Run *run)
-{
-	uint64		found = 0;
-	ListCell   *cell;
-
-	foreach(cell, run->tables)
-	{
-		RunTable   *table = (RunTable *) lfirst(cell);
-
-		MemoryContextSwitchTo(run->batch_memory);
-		scan_table(run, table);
-		MemoryContextSwitchTo(run->memory);
-		MemoryContextReset(run->batch_memory);
-		commit();
-		found += table->count;
-	}
-	return found;
 }
 
 /* --- a row ------------------------------------------------------------- */
@@ -670,7 +468,7 @@ do_batch(Run *run, RunTable *table, uint64 at)
 	MemoryContextSwitchTo(run->batch_memory);
 
 	/* the table may have another name, column or trigger than a batch ago */
-	relation = open_table(run, table->oid, run->kind->writes ? RowExclusiveLock : AccessShareLock);
+	relation = run_open_table(run, table->oid, run->kind->writes ? RowExclusiveLock : AccessShareLock);
 	if (relation == NULL)
 	{
 		run->counts.done += table->count - at;
@@ -681,8 +479,8 @@ do_batch(Run *run, RunTable *table, uint64 at)
 		(void) run->kind->look(run, relation, ERROR, &batch->query);
 		batch->table = table->oid;
 		batch->bare_name = pstrdup(RelationGetRelationName(relation));
-		batch->name = qualified_name(relation);
-		batch->key = key_expression(relation);
+		batch->name = run_table_name(relation);
+		batch->key = row_key_expression(relation, false);
 		table_close(relation, NoLock);
 
 		for (; at < end; at++)
@@ -695,7 +493,7 @@ do_batch(Run *run, RunTable *table, uint64 at)
 
 	record_progress(&run->record, &run->counts, run->scanned_at);
 	MemoryContextSwitchTo(run->memory);
-	commit();
+	run_commit();
 
 	MemoryContextSwitchTo(run->batch_memory);
 	tell_progress(run);
@@ -726,13 +524,13 @@ do_rows(Run *run)
 static void
 find_and_do(Run *run)
 {
-	uint64		found = scan(run);
+	uint64		found = run_scan(run);
 	uint64		changed = 0;
 
 	run->counts.total = found;
 	run->scanned_at = GetCurrentTimestamp();
 	record_progress(&run->record, &run->counts, run->scanned_at);
-	commit();
+	run_commit();
 	do_rows(run);
 
 	for (int sweep = 0; sweep < MOST_SWEEPS && (run->missed || run->counts.locked > 0); sweep++)
@@ -741,7 +539,7 @@ find_and_do(Run *run)
 		bool		moving = run->missed || run->counts.changed > changed;
 
 		changed = run->counts.changed;
-		found = scan(run);
+		found = run_scan(run);
 		/* nothing came of it the last time, and nobody else does anything */
 		if (found >= previous && !moving)
 			break;
@@ -759,7 +557,7 @@ find_and_do(Run *run)
 	}
 	record_progress(&run->record, &run->counts, run->scanned_at);
 	record_finish(&run->record);
-	commit();
+	run_commit();
 	tell_summary(run);
 }
 
@@ -767,7 +565,7 @@ void
 run_execute(Run *run)
 {
 	/* what the checks have locked and seen is let go */
-	commit();
+	run_commit();
 
 	run->memory = CurrentMemoryContext;
 	run->batch_memory = AllocSetContextCreate(run->memory, "mediastore batch", ALLOCSET_DEFAULT_SIZES);
@@ -779,12 +577,12 @@ run_execute(Run *run)
 													 get_rel_name(run->relation)),
 						  quote_identifier(run->column));
 	run->batch = (RunBatch *) palloc0(sizeof(RunBatch));
-	find_tables(run);
+	run_find_tables(run);
 
 	PG_TRY();
 	{
 		record_begin(&run->record, run->kind->operation, run->relation, run->column);
-		commit();
+		run_commit();
 		find_and_do(run);
 	}
 	PG_FINALLY();

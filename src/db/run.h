@@ -10,7 +10,8 @@
  * What fails is recorded and passed over.  Nothing else is remembered: what is
  * left to do is what the next scan finds, after whatever end.
  *
- * run.c walks, run_record.c writes down (mediastore.run, mediastore.failed_row).
+ * run_scan.c looks for what there is to do, run.c does it, run_record.c writes
+ * down (mediastore.run, mediastore.failed_row).
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +20,7 @@
 
 #include "fmgr.h"
 #include "nodes/pg_list.h"
+#include "storage/itemptr.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
@@ -140,6 +142,41 @@ extern bool run_trigger_fires(char enabled);
 
 /* The bytes of a bytea or a bytea[] before TOAST compressed it; nothing is fetched. */
 extern uint64 run_raw_size(Datum datum);
+
+/* --- run_scan.c: for run.c --------------------------------------------- */
+
+/* A table of the tree, and where its rows are that were found. */
+typedef struct RunTable
+{
+	Oid			oid;
+	ItemPointerData *places;
+	uint64		count;
+	uint64		capacity;
+} RunTable;
+
+/* Finds the tables of the tree that something can be done with: run->tables. */
+extern void run_find_tables(Run *run);
+
+/*
+ * Finds the rows that there is something to do for, in a transaction for each
+ * table.  Returns their number.
+ */
+extern uint64 run_scan(Run *run);
+
+/*
+ * Opens a table of the tree again.  NULL if it is gone: of a tree, a part may
+ * be dropped meanwhile.
+ */
+extern Relation run_open_table(const Run *run, Oid table, LOCKMODE lockmode);
+
+/* A table's name, quoted and qualified. */
+extern char *run_table_name(Relation relation);
+
+/*
+ * Commits, and begins another transaction.  Each statement of that is to see
+ * what others have done, whatever the session's default is.
+ */
+extern void run_commit(void);
 
 /* --- run_record.c: to be called with SPI connected --------------------- */
 

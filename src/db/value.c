@@ -9,6 +9,7 @@
 
 #include "access/detoast.h"
 #include "fmgr.h"
+#include "miscadmin.h"
 
 #include "compat.h"
 #include "value.h"
@@ -42,6 +43,14 @@ fetch_for_facts(void *context, uint64_t offset, size_t minimum, const uint8_t **
 	return true;
 }
 
+/* Whether all of it has been fetched, or need not be. */
+static bool
+is_at_hand(const Value *value)
+{
+	return value->start >= value->offset &&
+		value->start + value->total <= value->offset + value->length;
+}
+
 static void
 start_reading(Value *value)
 {
@@ -61,7 +70,7 @@ value_open(Value *value, Datum datum)
 
 	if (VARATT_IS_EXTERNAL(stored) && !VARATT_IS_EXTERNAL_ONDISK(stored))
 	{
-		/* in memory but elsewhere; rare, and never large */
+		/* in memory, as a variable of PL/pgSQL has its arrays; rare */
 		value->piece = detoast_attr(stored);
 		stored = value->piece;
 	}
@@ -85,7 +94,7 @@ value_open(Value *value, Datum datum)
 	else
 	{
 		value->total = VARSIZE_ANY_EXHDR(stored);
-		value->storage = VALUE_IN_ROW;
+		value->storage = VALUE_AT_HAND;
 		value->bytes = (const uint8 *) VARDATA_ANY(stored);
 		value->length = value->total;
 	}
@@ -101,13 +110,26 @@ value_open_part(Value *part, const Value *whole, uint64 offset, uint64 length)
 	*part = *whole;
 	part->start += offset;
 	part->total = length;
-	if (part->storage != VALUE_IN_ROW)
-	{
-		/* the piece is the whole's to free */
-		part->piece = NULL;
+	/* whatever piece there is, it is the whole's to free */
+	part->piece = NULL;
+	if (is_at_hand(part))
+		part->storage = VALUE_AT_HAND;
+	else
 		part->length = 0;
-	}
 	start_reading(part);
+}
+
+/* Fetches a part of what is stored, which is not at hand. */
+static struct varlena *
+fetch_slice(const Value *value, uint64 start, uint64 length)
+{
+	struct varlena *slice = detoast_attr_slice(value->stored, (int32) start, (int32) length);
+
+	if (VARSIZE_ANY_EXHDR(slice) != length)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("stored value is shorter than its length says")));
+	return slice;
 }
 
 size_t
@@ -134,15 +156,10 @@ value_read(Value *value, uint64 offset, size_t minimum, size_t wanted, const uin
 		end = Min(end, stored_total);
 
 		value_release(value);
-		value->piece = detoast_attr_slice(value->stored, (int32) start, (int32) (end - start));
+		value->piece = fetch_slice(value, start, end - start);
 		value->bytes = (const uint8 *) VARDATA_ANY(value->piece);
 		value->offset = start;
-		value->length = VARSIZE_ANY_EXHDR(value->piece);
-
-		if (value->length != end - start)
-			ereport(ERROR,
-					(errcode(ERRCODE_DATA_CORRUPTED),
-					 errmsg("stored value is shorter than its length says")));
+		value->length = end - start;
 	}
 
 	*bytes = value->bytes + (offset - value->offset);
@@ -163,19 +180,21 @@ value_read_on(Value *value, uint64 offset, const uint8 **bytes)
 bytea *
 value_copy(Value *value)
 {
-	bytea	   *copy = (bytea *) palloc(VARHDRSZ + value->total);
-	uint64		done = 0;
+	bytea	   *copy;
 
-	SET_VARSIZE(copy, VARHDRSZ + value->total);
-	while (done < value->total)
+	if (is_at_hand(value))
 	{
-		const uint8 *bytes;
-		size_t		count = value_read_on(value, done, &bytes);
-
-		memcpy(VARDATA(copy) + done, bytes, count);
-		done += count;
+		copy = (bytea *) palloc(VARHDRSZ + value->total);
+		SET_VARSIZE(copy, VARHDRSZ + value->total);
+		memcpy(VARDATA(copy), value->bytes + (value->start - value->offset), value->total);
+		value_release(value);
 	}
-	value_release(value);
+	else
+	{
+		/* a slice is a value of its own: nothing to copy */
+		value_release(value);
+		copy = (bytea *) fetch_slice(value, value->start, value->total);
+	}
 	return copy;
 }
 
@@ -189,8 +208,10 @@ value_equal(Value *one, Value *other)
 	{
 		const uint8 *bytes;
 		const uint8 *other_bytes;
-		size_t		count = value_read_on(one, done, &bytes);
+		size_t		count;
 
+		CHECK_FOR_INTERRUPTS();
+		count = value_read_on(one, done, &bytes);
 		count = Min(count, value_read_on(other, done, &other_bytes));
 		equal = memcmp(bytes, other_bytes, count) == 0;
 		done += count;
@@ -203,7 +224,7 @@ value_equal(Value *one, Value *other)
 void
 value_release(Value *value)
 {
-	if (value->storage == VALUE_IN_ROW || value->piece == NULL)
+	if (value->storage == VALUE_AT_HAND || value->piece == NULL)
 		return;
 	pfree(value->piece);
 	value->piece = NULL;

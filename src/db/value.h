@@ -17,7 +17,7 @@
 
 typedef enum ValueStorage
 {
-	VALUE_IN_ROW,				/* all of it is at hand */
+	VALUE_AT_HAND,				/* all of it is in memory: in the row, for one */
 	VALUE_SLICES,				/* out of line, not compressed */
 	VALUE_PREFIX				/* compressed, in the row or out of line */
 } ValueStorage;
@@ -46,7 +46,8 @@ extern void value_open(Value *value, Datum datum);
 
 /*
  * Opens length bytes of an opened value, from offset, as a value of their
- * own.  The whole must stay open.
+ * own.  The whole must stay open, and not be read or released until the part
+ * is done with: what it has at hand of the part is not fetched again.
  */
 extern void value_open_part(Value *part, const Value *whole, uint64 offset, uint64 length);
 

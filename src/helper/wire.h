@@ -54,7 +54,7 @@
 #include "../image/image.h"
 
 #define WIRE_MAGIC		0x4d534344	/* "MSCD" */
-#define WIRE_VERSION	1
+#define WIRE_VERSION	2
 
 /* The codec's descriptors; 0 to 2 are /dev/null. */
 #define WIRE_SOCKET_FD	3
@@ -90,7 +90,6 @@ typedef struct WireRequest
 	uint32_t	cpu_seconds;	/* that this request may take */
 	uint32_t	unused;
 	ImageCompressOptions options;
-	uint32_t	unused2;
 	ImageLimits limits;
 } WireRequest;
 
@@ -115,7 +114,7 @@ typedef struct WireReply
 	char		limit[IMAGE_LIMIT_SIZE];
 } WireReply;
 
-_Static_assert(sizeof(WireRequest) == 32 + sizeof(ImageCompressOptions) + 4 + sizeof(ImageLimits),
+_Static_assert(sizeof(WireRequest) == 32 + sizeof(ImageCompressOptions) + sizeof(ImageLimits),
 			   "hole in WireRequest");
 _Static_assert(sizeof(WireReply) == 72 + IMAGE_MESSAGE_SIZE + IMAGE_LIMIT_SIZE,
 			   "hole in WireReply");

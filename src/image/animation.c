@@ -16,6 +16,7 @@
 #include "animation.h"
 #include "budget.h"
 #include "encode.h"
+#include "fit.h"
 #include "keep.h"
 #include "orient.h"
 #include "prepare.h"
@@ -62,7 +63,7 @@ animation_frame(const Animation *animation, const uint8_t *canvas, int width,
 	for (uint32_t y = 0; y < facts->height && status == IMAGE_OK; y++)
 		status = image_sink_row(&sink, canvas + (size_t) y * facts->width * 4, error);
 	if (status == IMAGE_OK)
-		status = resize_raster(&sink.raster, width, height, &frame, error);
+		status = resize_raster(&sink.raster, NULL, width, height, &frame, error);
 	image_sink_free(&sink);
 	if (status == IMAGE_OK)
 		status = orient_raster(&frame, facts->orientation, error);
@@ -178,7 +179,7 @@ animation_encode(void *context, int side, int quality, uint8_t **data, size_t *l
 							(animation->facts->format == FACTS_FORMAT_GIF ||
 							 animation->facts->webp_lossless));
 
-	resize_fit(animation->facts->width, animation->facts->height, side, &width, &height);
+	fit_size(animation->facts->width, animation->facts->height, side, side, &width, &height);
 	upright_width = width;
 	upright_height = height;
 	orient_size(animation->facts->orientation, &upright_width, &upright_height);
@@ -270,7 +271,8 @@ animation_compress(const uint8_t *data, size_t length, const struct ImageFacts *
 	color_transform_free(animation.transform);
 	if (status == IMAGE_OK)
 	{
-		resize_fit(facts->width, facts->height, best.side, &result->width, &result->height);
+		fit_size(facts->width, facts->height, best.side, best.side, &result->width,
+				 &result->height);
 		orient_size(facts->orientation, &result->width, &result->height);
 		result->data = best.data;
 		result->length = best.length;

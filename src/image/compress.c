@@ -18,10 +18,10 @@
 #include "color.h"
 #include "decode_jpeg.h"
 #include "encode.h"
+#include "fit.h"
 #include "keep.h"
 #include "orient.h"
 #include "prepare.h"
-#include "resize.h"
 
 static ImageDecodeFunction heif_decoder;
 
@@ -42,7 +42,12 @@ check_options(const ImageCompressOptions *options, ImageError *error)
 		options->alpha < IMAGE_ALPHA_KEEP || options->alpha > IMAGE_ALPHA_FLATTEN ||
 		options->lossless < IMAGE_LOSSLESS_AUTO || options->lossless > IMAGE_LOSSLESS_ALWAYS ||
 		options->animation < IMAGE_ANIMATION_KEEP ||
-		options->animation > IMAGE_ANIMATION_REJECT)
+		options->animation > IMAGE_ANIMATION_REJECT ||
+		(options->box_width != 0 &&
+		 (options->box_width < 1 || options->box_width > IMAGE_LARGEST_SIDE ||
+		  options->box_height < 1 || options->box_height > IMAGE_LARGEST_SIDE ||
+		  options->fit < IMAGE_FIT_INSIDE || options->fit > IMAGE_FIT_FILL ||
+		  options->animation == IMAGE_ANIMATION_KEEP)))
 		return image_fail(error, IMAGE_BAD_OPTION, "option out of its range");
 	return IMAGE_OK;
 }
@@ -151,8 +156,7 @@ typedef struct Still
 static ImageStatus
 still_prepare(Still *still, int side, ImageError *error)
 {
-	int			width;
-	int			height;
+	Fit			fit;
 	ImageStatus status;
 
 	if (still->side == side)
@@ -160,8 +164,9 @@ still_prepare(Still *still, int side, ImageError *error)
 	if (still->side != 0)
 		encoder_free(&still->encoder);
 	still->side = 0;
-	resize_fit(still->sink->width, still->sink->height, side, &width, &height);
-	status = prepare_picture(&still->sink->raster, width, height, still->orientation,
+	fit_picture(still->sink->width, still->sink->height, still->orientation, still->options,
+				side, &fit);
+	status = prepare_picture(&still->sink->raster, &fit, still->orientation,
 							 still->transform, still->options,
 							 still->facts->format == FACTS_FORMAT_JPEG,
 							 &still->encoder, error);
@@ -252,11 +257,14 @@ compress_still(const uint8_t *data, size_t length, const ImageFacts *facts,
 {
 	ImageSink	sink;
 	ColorTransform *transform = NULL;
+	Fit			fit;
 	ImageStatus status;
 
+	fit_picture(facts->width, facts->height, facts->orientation, options,
+				options->max_dimension, &fit);
 	memset(&sink, 0, sizeof(sink));
 	sink.limits = *limits;
-	sink.target = options->max_dimension;
+	sink.target = fit.target;
 	sink.ignore_alpha = (options->alpha == IMAGE_ALPHA_DROP);
 	status = decode_still(data, length, facts, &sink, error);
 	if (status == IMAGE_OK)
@@ -276,7 +284,9 @@ compress_still(const uint8_t *data, size_t length, const ImageFacts *facts,
 		status = still_fit(&still, length, &best, error);
 		if (status == IMAGE_OK)
 		{
-			resize_fit(sink.width, sink.height, best.side, &result->width, &result->height);
+			fit_picture(sink.width, sink.height, still.orientation, options, best.side, &fit);
+			result->width = fit.canvas_width;
+			result->height = fit.canvas_height;
 			orient_size(still.orientation, &result->width, &result->height);
 			result->data = best.data;
 			result->length = best.length;

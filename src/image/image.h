@@ -18,6 +18,7 @@
  *						  (frames.c: animations, frame by frame)
  *	  raster.c			  planes of 8-bit samples; shrinks by whole factors
  *						  while rows arrive
+ *	  fit.c				  what of the picture is wanted, and how large
  *	  prepare.c			  planes to a picture ready to encode, by
  *		resize.c		  zimg: planes to the size wanted
  *		orient.c		  the eight orientations, on planes
@@ -87,6 +88,17 @@ typedef enum ImageAnimation
 	IMAGE_ANIMATION_REJECT
 } ImageAnimation;
 
+/* How a picture is fitted into a box, both as displayed. */
+typedef enum ImageFit
+{
+	IMAGE_FIT_INSIDE = 0,		/* all of it, within the box */
+	IMAGE_FIT_COVER,			/* the middle of it, in the box's ratio */
+	IMAGE_FIT_CONTAIN,			/* all of it, in the middle of a transparent
+								 * canvas of the box's size; the alpha option
+								 * goes for that, too */
+	IMAGE_FIT_FILL				/* stretched to the box's size */
+} ImageFit;
+
 typedef struct ImageCompressOptions
 {
 	int32_t		max_dimension;	/* longest side, 1..16383 pixels */
@@ -98,6 +110,11 @@ typedef struct ImageCompressOptions
 	uint32_t	alpha_color;	/* 0xRRGGBB, for IMAGE_ALPHA_FLATTEN */
 	int32_t		lossless;		/* ImageLossless */
 	int32_t		animation;		/* ImageAnimation */
+	int32_t		box_width;		/* 1..16383, then max_dimension counts for
+								 * nothing and animation is not KEEP; or 0:
+								 * there is no box */
+	int32_t		box_height;		/* likewise */
+	int32_t		fit;			/* ImageFit, into the box */
 } ImageCompressOptions;
 
 /* Every still picture can be made to fit in this, at 1 x 1 if need be. */

@@ -14,6 +14,7 @@
 
 #include <webp/mux.h>
 
+#include "fit.h"
 #include "keep.h"
 
 ImageStatus
@@ -137,9 +138,8 @@ keep_webp(const uint8_t *data, size_t length, const struct ImageFacts *facts,
 
 	*kept = false;
 	if (facts->format != FACTS_FORMAT_WEBP ||
-		facts->width > (uint32_t) options->max_dimension ||
-		facts->height > (uint32_t) options->max_dimension ||
 		facts->orientation != 1 ||
+		!fit_keeps(facts->width, facts->height, options) ||
 		(facts->has_alpha && !facts->animated && options->alpha != IMAGE_ALPHA_KEEP) ||
 		(facts->animated && options->animation != IMAGE_ANIMATION_KEEP) ||
 		(options->lossless != IMAGE_LOSSLESS_AUTO && facts->webp_mixed) ||

@@ -10,14 +10,15 @@
 
 #include "color.h"
 #include "encode.h"
+#include "fit.h"
 
 /*
- * Resizes a decoded raster to width x height (as stored, before orientation),
- * makes it upright and sRGB, and settles its alpha as the options say; the
- * caller ends *encoder with encoder_free.  With planar, gray and YCC go to
- * the encoder as planes where nothing needs their RGB.
+ * Fits a decoded raster (as stored, before orientation), makes it upright and
+ * sRGB, and settles its alpha as the options say; the caller ends *encoder
+ * with encoder_free.  With planar, gray and YCC go to the encoder as planes
+ * where nothing needs their RGB.
  */
-extern ImageStatus prepare_picture(const Raster *source, int width, int height,
+extern ImageStatus prepare_picture(const Raster *source, const Fit *fit,
 								   int orientation, const ColorTransform *transform,
 								   const ImageCompressOptions *options, bool planar,
 								   Encoder *encoder, ImageError *error);

@@ -4,9 +4,9 @@
  *	  Rasters to other sizes, by zimg: Lanczos with three lobes.
  *
  * zimg works on planes.  Each plane says which part of it the picture covers,
- * in fractions of samples, and that part (zimg's active region) is what gets
- * resized: so odd sizes, subsampled chroma and DCT-scaled planes all land on
- * the pixels they belong to.
+ * in fractions of samples, and that part (zimg's active region), or a part of
+ * it, is what gets resized: so odd sizes, subsampled chroma, DCT-scaled planes
+ * and cropped pictures all land on the pixels they belong to.
  *
  *-------------------------------------------------------------------------
  */
@@ -26,26 +26,6 @@ typedef struct Region
 	double		width;
 	double		height;
 } Region;
-
-void
-resize_fit(uint32_t width, uint32_t height, int max_dimension,
-		   int *result_width, int *result_height)
-{
-	uint32_t	longest = width > height ? width : height;
-
-	if (longest <= (uint32_t) max_dimension)
-	{
-		*result_width = (int) width;
-		*result_height = (int) height;
-		return;
-	}
-	*result_width = (int) (((uint64_t) width * max_dimension * 2 + longest) / (2 * (uint64_t) longest));
-	*result_height = (int) (((uint64_t) height * max_dimension * 2 + longest) / (2 * (uint64_t) longest));
-	if (*result_width < 1)
-		*result_width = 1;
-	if (*result_height < 1)
-		*result_height = 1;
-}
 
 /*
  * The mean of the source samples that each result sample covers, in one
@@ -207,6 +187,16 @@ reduces_too_much(const Region *region, const RasterPlane *result)
 		region->height > (double) RESIZE_MEANS_FROM * result->height;
 }
 
+/* Is a region of a plane made of whole samples, as many as the result has? */
+static bool
+needs_no_filter(const RasterPlane *source, const Region *region, const RasterPlane *result)
+{
+	return region->width == result->width && region->height == result->height &&
+		region->left == floor(region->left) && region->top == floor(region->top) &&
+		region->left >= 0 && region->left + region->width <= source->width &&
+		region->top >= 0 && region->top + region->height <= source->height;
+}
+
 /*
  * Resizes planes of one geometry.  Copies where nothing is to be resized; else
  * zimg, and where that is no good, unless there is alpha (IMAGE_UNSUPPORTED then),
@@ -218,14 +208,13 @@ resize_planes(const RasterPlane *source, int planes, bool alpha, const Region *r
 {
 	ImageStatus status;
 
-	if (source->width == result->width && source->height == result->height &&
-		region->left == 0 && region->top == 0 &&
-		region->width == source->width && region->height == source->height)
+	if (needs_no_filter(source, region, result))
 	{
 		for (int i = 0; i < planes; i++)
 			for (int y = 0; y < result[i].height; y++)
 				memcpy(result[i].data + y * result[i].stride,
-					   source[i].data + y * source[i].stride,
+					   source[i].data + (y + (int) region->top) * source[i].stride +
+					   (int) region->left,
 					   (size_t) result[i].width);
 		return IMAGE_OK;
 	}
@@ -257,11 +246,20 @@ planes_alike(const Raster *raster, int first)
 	return count;
 }
 
+/* Where a part of the picture lies in a plane of it. */
 static Region
-whole_plane(const RasterPlane *plane)
+plane_region(const RasterPlane *plane, const ResizePart *part)
 {
 	Region		region = {0, 0, plane->covered_width, plane->covered_height};
 
+	if (part != NULL)
+	{
+		/* multiplied first: what are whole samples stay so */
+		region.left = part->left * plane->covered_width / part->whole_width;
+		region.top = part->top * plane->covered_height / part->whole_height;
+		region.width = part->width * plane->covered_width / part->whole_width;
+		region.height = part->height * plane->covered_height / part->whole_height;
+	}
 	return region;
 }
 
@@ -270,11 +268,12 @@ whole_plane(const RasterPlane *plane)
  * divided after.  For pictures too thin for zimg only.
  */
 static ImageStatus
-average_with_alpha(const Raster *source, Raster *result, ImageError *error)
+average_with_alpha(const Raster *source, const ResizePart *part, Raster *result,
+				   ImageError *error)
 {
 	const RasterPlane *alpha = &source->plane[source->planes - 1];
 	RasterPlane *result_alpha = &result->plane[result->planes - 1];
-	Region		region = whole_plane(alpha);
+	Region		region = plane_region(alpha, part);
 	RasterPlane weighted;
 	ImageStatus status;
 
@@ -305,8 +304,8 @@ average_with_alpha(const Raster *source, Raster *result, ImageError *error)
 }
 
 ImageStatus
-resize_raster(const Raster *source, int width, int height, Raster *result,
-			  ImageError *error)
+resize_raster(const Raster *source, const ResizePart *part, int width, int height,
+			  Raster *result, ImageError *error)
 {
 	ImageStatus status = IMAGE_OK;
 	Region		region;
@@ -316,11 +315,11 @@ resize_raster(const Raster *source, int width, int height, Raster *result,
 						  width, height);
 	if (source->alpha)
 	{
-		region = whole_plane(&source->plane[0]);
+		region = plane_region(&source->plane[0], part);
 		status = resize_planes(source->plane, source->planes, true, &region,
 							   result->plane, error);
 		if (status == IMAGE_UNSUPPORTED)
-			status = average_with_alpha(source, result, error);
+			status = average_with_alpha(source, part, result, error);
 	}
 	else
 	{
@@ -328,7 +327,7 @@ resize_raster(const Raster *source, int width, int height, Raster *result,
 
 		for (int i = 0; i < source->planes && status == IMAGE_OK; i += count)
 		{
-			region = whole_plane(&source->plane[i]);
+			region = plane_region(&source->plane[i], part);
 			count = planes_alike(source, i);
 			status = resize_planes(&source->plane[i], count, false, &region,
 								   &result->plane[i], error);
@@ -340,8 +339,8 @@ resize_raster(const Raster *source, int width, int height, Raster *result,
 }
 
 ImageStatus
-resize_raster_420(const Raster *source, int width, int height, bool flip_x, bool flip_y,
-				  Raster *result, ImageError *error)
+resize_raster_420(const Raster *source, const ResizePart *part, int width, int height,
+				  bool flip_x, bool flip_y, Raster *result, ImageError *error)
 {
 	int			chroma_width = (width + 1) / 2;
 	int			chroma_height = (height + 1) / 2;
@@ -365,7 +364,7 @@ resize_raster_420(const Raster *source, int width, int height, bool flip_x, bool
 	for (int i = 0, count; i < source->planes; i += count)
 	{
 		count = i == 0 ? 1 : planes_alike(source, i);
-		region = whole_plane(&source->plane[i]);
+		region = plane_region(&source->plane[i], part);
 		if (i > 0)
 		{
 			/* source samples a result pixel */
@@ -375,9 +374,9 @@ resize_raster_420(const Raster *source, int width, int height, bool flip_x, bool
 			region.width = 2 * chroma_width * step_x;
 			region.height = 2 * chroma_height * step_y;
 			if (width % 2 == 1 && flip_x)
-				region.left = -step_x;
+				region.left -= step_x;
 			if (height % 2 == 1 && flip_y)
-				region.top = -step_y;
+				region.top -= step_y;
 		}
 		status = resize_planes(&source->plane[i], count, false, &region,
 							   &result->plane[i], error);

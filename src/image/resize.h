@@ -11,19 +11,27 @@
 #include "raster.h"
 
 /*
- * The size of the result: longest side at most max_dimension, never larger
- * than the source, aspect kept as nearly as whole pixels can, at least 1.
+ * Part of a picture, in pixels (and fractions) of one of whole_width x
+ * whole_height, however many samples its planes have.
  */
-extern void resize_fit(uint32_t width, uint32_t height, int max_dimension,
-					   int *result_width, int *result_height);
+typedef struct ResizePart
+{
+	uint32_t	whole_width;
+	uint32_t	whole_height;
+	double		left;
+	double		top;
+	double		width;
+	double		height;
+} ResizePart;
 
 /*
- * Resizes all planes of source to width x height into *result, which the
- * caller frees; alpha is respected (colours are weighted by it).  Planes of
- * lower resolution come out in full resolution.
+ * Resizes all planes of source, or a part of them (NULL: all), to width x
+ * height into *result, which the caller frees; alpha is respected (colours are
+ * weighted by it).  Planes of lower resolution come out in full resolution.
  */
-extern ImageStatus resize_raster(const Raster *source, int width, int height,
-								 Raster *result, ImageError *error);
+extern ImageStatus resize_raster(const Raster *source, const ResizePart *part,
+								 int width, int height, Raster *result,
+								 ImageError *error);
 
 /*
  * The same of a GRAY or YCC source without alpha, with chroma planes of half
@@ -32,8 +40,8 @@ extern ImageStatus resize_raster(const Raster *source, int width, int height,
  * covers one column of pixels only; with flip_x (flip_y) the first one does,
  * so that it is the last after the caller has mirrored the planes.
  */
-extern ImageStatus resize_raster_420(const Raster *source, int width, int height,
-									 bool flip_x, bool flip_y,
+extern ImageStatus resize_raster_420(const Raster *source, const ResizePart *part,
+									 int width, int height, bool flip_x, bool flip_y,
 									 Raster *result, ImageError *error);
 
 #endif							/* MEDIASTORE_IMAGE_RESIZE_H */

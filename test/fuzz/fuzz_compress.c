@@ -2,8 +2,8 @@
  *
  * fuzz_compress.c
  *	  libFuzzer over all of image_compress: whatever comes in, either an error
- *	  with its message comes out, or a WebP that keeps every limit and comes
- *	  back unchanged when compressed again.
+ *	  with its message comes out, or a WebP that keeps every limit, is of the
+ *	  size asked for, and comes back unchanged when compressed again.
  *
  *-------------------------------------------------------------------------
  */
@@ -27,7 +27,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 {
 	ImageCompressOptions options = {
 		48, 6000, 80, 40, 1, IMAGE_ALPHA_KEEP, 0x336699, IMAGE_LOSSLESS_AUTO,
-		IMAGE_ANIMATION_KEEP
+		IMAGE_ANIMATION_KEEP, 0, 0, IMAGE_FIT_INSIDE
 	};
 	ImageLimits limits = {256 * 1024, 8};
 	ImageResult result;
@@ -44,6 +44,15 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	options.animation = (int32_t) (length / 9 % 3);
 	if (length / 27 % 2)
 		options.max_bytes = 400;
+	if (length / 54 % 2)
+	{
+		options.box_width = 1 + (int32_t) (length / 108 % 48);
+		options.box_height = 1 + (int32_t) (length / 108 % 37);
+		options.fit = (int32_t) (length / 108 % 4);
+		options.animation = IMAGE_ANIMATION_FIRST;
+		options.max_bytes = 100000;
+		options.min_quality = options.quality;
+	}
 
 	if (image_compress(data, length, &options, &limits, &result, &error) != IMAGE_OK)
 	{
@@ -63,6 +72,13 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t length)
 	must(facts.format == FACTS_FORMAT_WEBP && facts.orientation == 1 && facts.webp_exact);
 	must(width <= 48 && height <= 48);
 	must(width == (uint32_t) result.width && height == (uint32_t) result.height);
+	if (options.box_width != 0)
+	{
+		must(!facts.animated);
+		must(result.width <= options.box_width && result.height <= options.box_height);
+		if (options.fit == IMAGE_FIT_CONTAIN || options.fit == IMAGE_FIT_FILL)
+			must(result.width == options.box_width && result.height == options.box_height);
+	}
 
 	must(image_compress(result.data, result.length, &options, &limits, &again, &error) ==
 		 IMAGE_OK);

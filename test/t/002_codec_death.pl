@@ -21,11 +21,14 @@ $bystander->query_safe('CREATE TEMPORARY TABLE memory AS SELECT pg_backend_pid()
 
 # A function that reports its error as a row.
 $session->query_safe(q{
-	CREATE FUNCTION attempt(data bytea, animation text DEFAULT 'keep') RETURNS text LANGUAGE plpgsql AS $$
+	CREATE FUNCTION attempt(data bytea, animation text DEFAULT 'keep', box text[] DEFAULT NULL) RETURNS text LANGUAGE plpgsql AS $$
 	DECLARE
 		message text;
 		hint text;
 	BEGIN
+		IF box IS NOT NULL THEN
+			RETURN media_format(media_thumbnail(data, box[1]::int, box[2]::int, coalesce(box[3], 'inside')));
+		END IF;
 		RETURN media_format(media_compress(data, animation => animation));
 	EXCEPTION WHEN OTHERS OR query_canceled THEN
 		GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, hint = PG_EXCEPTION_HINT;
@@ -98,6 +101,30 @@ meets('hang-up',
 		qr/^58000: codec process broke the protocol/, 'unchanged: not if only the first picture is wanted');
 	is($session->query_safe($good), 'webp', 'unchanged: the next call works');
 	isnt(helper_pid($session), $pid, 'unchanged: with another codec');
+}
+
+# nor is a picture that is not of a thumbnail's size
+{
+	my $picture = MediastoreTest::hex(fixture('logo-alpha.webp'));
+	# 300 x 300; is it what was asked for?
+	foreach my $case (
+		[ 1, '300' ],
+		[ 1, '300, 300, fill' ],
+		[ 0, '299' ],
+		[ 0, '300, 299' ],
+		[ 0, '299, 300, cover' ],
+		[ 0, '301, 300, contain' ],
+		[ 0, '300, 301, fill' ])
+	{
+		my ($may, $box) = @$case;
+
+		is($session->query_safe('SELECT attempt(' . rogue('then-unchanged') . ')'), 'webp', "size: armed for $box");
+		like(
+			$session->query_safe("SELECT attempt($picture, box => '{$box}')"),
+			$may ? qr/^webp$/ : qr/^58000: codec process broke the protocol/,
+			"size: $box");
+	}
+	is($session->query_safe($good), 'webp', 'size: the next call works');
 }
 
 # A message is text, and the name of a limit too: both are made printable,

@@ -91,9 +91,11 @@ is($session->query_safe(q{SELECT count(*) FROM pg_locks WHERE locktype = 'adviso
 $session->query_until(qr/under way/, "\\echo under way\nCALL media_backfill('photo', 'data', 4);\n");
 $node->poll_query_until('postgres', "SELECT count(*) = 1 FROM pg_stat_activity WHERE pid = $pid AND wait_event_type = 'Lock'") or die;
 is($node->safe_psql('postgres', "$progress ORDER BY run DESC LIMIT 1"), "running|15|4|4|0|$pid", 'it goes on where it was');
-$session->{run}->{ignore} = 1;
+my $bystander = backend_pid($watcher);
 kill 'KILL', $pid;
-$node->poll_query_until('postgres', 'SELECT true') or die;
+# the server ends all others before it lets anybody in again
+ok(wait_gone($pid) && wait_gone($bystander), 'killed');
+$node->poll_query_until('postgres', 'SELECT true') or die 'the server does not come back';
 is(compressed(), 24, 'and after a crash, too');
 is($node->safe_psql('postgres', "$progress ORDER BY run DESC LIMIT 1"), "interrupted|15|4|4|0|$pid", 'which others see');
 eval { $session->{run}->kill_kill; };

@@ -65,6 +65,9 @@ sub create_functions
 			quality int DEFAULT 85, min_quality int DEFAULT 40, effort int DEFAULT 4, alpha text DEFAULT 'keep',
 			lossless text DEFAULT 'auto', animation text DEFAULT 'keep') RETURNS bytea
 			LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS '$folder/mediastore';
+		CREATE FUNCTION media_thumbnail(data bytea, width int, height int DEFAULT NULL, fit text DEFAULT 'inside',
+			quality int DEFAULT 80) RETURNS bytea
+			LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE AS '$folder/mediastore';
 		CREATE FUNCTION media_format(data bytea) RETURNS text
 			LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS '$folder/mediastore';
 		CREATE FUNCTION helper(OUT program text, OUT pid int, OUT sandboxed bool, OUT requests int8,

@@ -26,7 +26,7 @@
 
 static const ImageCompressOptions usual_options = {
 	1024, 500000, 85, 40, 4, IMAGE_ALPHA_KEEP, 0, IMAGE_LOSSLESS_AUTO,
-	IMAGE_ANIMATION_KEEP
+	IMAGE_ANIMATION_KEEP, 0, 0, IMAGE_FIT_INSIDE
 };
 static const ImageLimits usual_limits = {100000000, 1000};
 

@@ -8,7 +8,7 @@
  */
 #include <lcms2.h>
 
-#include "../../src/image/resize.h"
+#include "../../src/image/fit.h"
 #include "image_test.h"
 
 static void
@@ -259,11 +259,11 @@ test_sizes(void)
 	int			width;
 	int			height;
 
-	resize_fit(4000, 3000, 1024, &width, &height);
+	fit_size(4000, 3000, 1024, 1024, &width, &height);
 	CHECK(width == 1024 && height == 768);
-	resize_fit(1000, 1, 10, &width, &height);
+	fit_size(1000, 1, 10, 10, &width, &height);
 	CHECK(width == 10 && height == 1);
-	resize_fit(300, 200, 1024, &width, &height);
+	fit_size(300, 200, 1024, 1024, &width, &height);
 	CHECK(width == 300 && height == 200);
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)

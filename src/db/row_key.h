@@ -1,0 +1,21 @@
+/*-------------------------------------------------------------------------
+ *
+ * row_key.h
+ *	  What a row is called when it is told of.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MEDIASTORE_ROW_KEY_H
+#define MEDIASTORE_ROW_KEY_H
+
+#include "utils/rel.h"
+
+/*
+ * Gives the SQL expression of a row's key, of a table that the query calls t:
+ * jsonb, an object of the primary key's columns, or {"ctid": ...} without
+ * one.  If the query reads all that inherit from the table, too, it has the
+ * row's own as "table" where the key may be another's as well.
+ */
+extern char *row_key_expression(Relation relation, bool with_children);
+
+#endif							/* MEDIASTORE_ROW_KEY_H */
