@@ -60,6 +60,7 @@ typedef struct AttachPlan
 	bool		attached;		/* its trigger is as it should be */
 	char	   *replace;		/* the name of the trigger to replace, or NULL */
 	List	   *drop;			/* of char *: triggers that must go first */
+	List	   *enable;			/* of char *: a parent's triggers that do not fire here */
 	bool		set_storage;
 } AttachPlan;
 
@@ -183,6 +184,13 @@ inherited_trigger(Relation relation, const char *trigger, const char *function)
 			 errtable(relation)));
 }
 
+static bool
+is_enabled(const Trigger *trigger)
+{
+	return trigger->tgenabled != TRIGGER_DISABLED &&
+		trigger->tgenabled != TRIGGER_FIRES_ON_REPLICA;
+}
+
 /* Whether a trigger is what media_attach would make for the request. */
 static bool
 is_wanted(const Trigger *trigger, const Request *request)
@@ -192,9 +200,7 @@ is_wanted(const Trigger *trigger, const Request *request)
 
 	if (trigger->tgtype != (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_INSERT |
 							TRIGGER_TYPE_UPDATE) ||
-		trigger->tgnattr != 1 || trigger->tgqual != NULL ||
-		trigger->tgenabled == TRIGGER_DISABLED ||
-		trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA ||
+		trigger->tgnattr != 1 || trigger->tgqual != NULL || !is_enabled(trigger) ||
 		trigger->tgnargs != 1 + list_length(request->options) ||
 		strcmp(trigger->tgargs[0], request->column) != 0)
 		return false;
@@ -241,6 +247,8 @@ make_plan(Relation relation, const Request *request, AttachPlan *plan)
 		{
 			if (!plan->by_parent)
 				inherited_trigger(relation, trigger->tgname, "media_attach");
+			if (!is_enabled(trigger))
+				plan->enable = lappend(plan->enable, pstrdup(trigger->tgname));
 		}
 		else if (!plan->by_parent && !plan->attached && plan->replace == NULL &&
 				 trigger->tgnargs > 0 && strcmp(trigger->tgargs[0], request->column) == 0)
@@ -262,7 +270,7 @@ lock_of_plan(const AttachPlan *plan)
 {
 	if (plan->drop != NIL || plan->set_storage)
 		return AccessExclusiveLock;
-	if (!plan->attached && !plan->by_parent)
+	if (plan->enable != NIL || (!plan->attached && !plan->by_parent))
 		return ShareRowExclusiveLock;
 	return NoLock;
 }
@@ -281,7 +289,7 @@ lock_of_request(const Request *request)
 	foreach(cell, tree)
 	{
 		Relation	relation = open_member(lfirst_oid(cell), AccessShareLock);
-		AttachPlan		plan;
+		AttachPlan	plan;
 
 		if (relation == NULL)
 			continue;
@@ -336,7 +344,7 @@ static bool
 attach_member(Oid member, const Request *request, const List *partitions, bool storage_was_set)
 {
 	Relation	relation = open_member(member, NoLock);
-	AttachPlan		plan;
+	AttachPlan	plan;
 	StringInfoData done;
 	ListCell   *cell;
 
@@ -357,6 +365,13 @@ attach_member(Oid member, const Request *request, const List *partitions, bool s
 
 		run("DROP TRIGGER %s ON %s", quote_identifier(name), sql_name(member));
 		appendStringInfo(&done, "%sdropped trigger \"%s\"", done.len > 0 ? ", " : "", name);
+	}
+	foreach(cell, plan.enable)
+	{
+		const char *name = (const char *) lfirst(cell);
+
+		run("ALTER TABLE ONLY %s ENABLE TRIGGER %s", sql_name(member), quote_identifier(name));
+		appendStringInfo(&done, "%senabled trigger \"%s\"", done.len > 0 ? ", " : "", name);
 	}
 	if (!plan.by_parent && !plan.attached)
 	{
@@ -485,6 +500,21 @@ triggers_to_drop(Relation relation, const Request *request)
 	return names;
 }
 
+/* The same of a member of the tree, by its OID; none of one that is left out. */
+static List *
+triggers_of_member(Oid member, const Request *request, LOCKMODE lockmode)
+{
+	Relation	relation = open_member(member, lockmode);
+	List	   *names = NIL;
+
+	if (relation != NULL)
+	{
+		names = triggers_to_drop(relation, request);
+		relation_close(relation, lockmode);
+	}
+	return names;
+}
+
 /* media_detach(regclass, name) returns void */
 Datum
 media_detach(PG_FUNCTION_ARGS)
@@ -500,14 +530,15 @@ media_detach(PG_FUNCTION_ARGS)
 	foreach(cell, tree)
 	{
 		Oid			member = lfirst_oid(cell);
-		Relation	relation = open_member(member, AccessShareLock);
-		List	   *names;
+		List	   *names = triggers_of_member(member, &request, AccessShareLock);
 		ListCell   *name;
 
-		if (relation == NULL)
-			continue;
-		names = triggers_to_drop(relation, &request);
-		relation_close(relation, AccessShareLock);
+		/* while the lock was waited for, another may have dropped them */
+		if (names != NIL)
+		{
+			LockRelationOid(member, AccessExclusiveLock);
+			names = triggers_of_member(member, &request, NoLock);
+		}
 
 		foreach(name, names)
 		{
