@@ -166,10 +166,11 @@ check_root(Oid root, LOCKMODE lockmode)
 	relation_close(relation, lockmode);
 }
 
+/* Whether a relation gets its trigger from a parent in the tree. */
 static bool
-is_partition_of_tree(Relation relation, Oid root)
+gets_clone(Oid member, Oid root)
 {
-	return relation->rd_rel->relispartition && RelationGetRelid(relation) != root;
+	return member != root && get_rel_relispartition(member);
 }
 
 /* Raises that a partition's trigger is its parent's. */
@@ -232,11 +233,11 @@ make_plan(Relation relation, const Request *request, AttachPlan *plan)
 				 errtablecolname(relation, request->column)));
 	attached_check_type(relation, number, &column);
 
-	plan->by_parent = is_partition_of_tree(relation, request->root);
+	plan->by_parent = gets_clone(RelationGetRelid(relation), request->root);
 	plan->set_storage = relation->rd_rel->relkind != RELKIND_FOREIGN_TABLE &&
 		TupleDescAttr(RelationGetDescr(relation), number - 1)->attstorage != TYPSTORAGE_EXTERNAL;
 
-	triggers = relation->trigdesc != NULL ? CopyTriggerDesc(relation->trigdesc) : NULL;
+	triggers = CopyTriggerDesc(relation->trigdesc);
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
@@ -404,13 +405,6 @@ attach_member(Oid member, const Request *request, const List *partitions, bool s
 	return plan.set_storage;
 }
 
-/* Whether a relation gets its trigger from a parent in the tree. */
-static bool
-gets_clone(Oid member, Oid root)
-{
-	return member != root && get_rel_relispartition(member);
-}
-
 /* Reads and checks the first two arguments, which both functions have. */
 static void
 get_target(FunctionCallInfo fcinfo, Request *request)
@@ -474,7 +468,7 @@ triggers_to_drop(Relation relation, const Request *request)
 	TriggerDesc *triggers;
 	List	   *names = NIL;
 
-	triggers = relation->trigdesc != NULL ? CopyTriggerDesc(relation->trigdesc) : NULL;
+	triggers = CopyTriggerDesc(relation->trigdesc);
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
