@@ -226,6 +226,14 @@ SELECT media_attach('album', 'image', max_dimension => 4);
 INSERT INTO album SELECT n, NULL, data FROM picture, generate_series(50, 170, 50) n WHERE picture.name = 'jpeg 32x16';
 SELECT tableoid::regclass, id, media_width(image) FROM ONLY album_1 UNION
 	SELECT tableoid::regclass, id, media_width(image) FROM album_2 ORDER BY 2;
+
+-- a partition whose trigger does not fire is not as it should be
+ALTER TABLE album_1 DISABLE TRIGGER media_compress_image_1;
+ALTER TABLE ONLY album_2 ENABLE REPLICA TRIGGER media_compress_image_1;
+ALTER TABLE album_2b ENABLE ALWAYS TRIGGER media_compress_image_1;
+SELECT media_attach('album', 'image', max_dimension => 4);
+SELECT media_attach('album', 'image', max_dimension => 4);
+SELECT relation, tgname, enabled FROM triggers WHERE clone;
 SELECT media_detach('album', 'image');
 SELECT * FROM triggers;
 DROP TABLE album;

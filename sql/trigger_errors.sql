@@ -44,6 +44,12 @@ UPDATE parts SET more = more || '{bad}';
 UPDATE parts SET more[4] = picture('200 megapixels');
 SELECT id, array_dims(more) FROM parts;
 
+-- a cancel is told where it found us, too: at the first element
+CREATE TABLE cancelled (images bytea[], sent boolean);
+SELECT FROM media_attach('cancelled', 'images');
+INSERT INTO cancelled VALUES (ARRAY[picture('png 3x2')], false);
+INSERT INTO cancelled VALUES ('[7:8]={bad,bad}', pg_cancel_backend(pg_backend_pid()));
+
 -- SQLSTATE and fields for programs; what goes on goes on
 CREATE FUNCTION attempt(id int, image bytea, more bytea[] DEFAULT NULL) RETURNS TABLE (state text, schema text, tab text, col text) LANGUAGE plpgsql AS $$
 BEGIN

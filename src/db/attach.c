@@ -60,6 +60,7 @@ typedef struct AttachPlan
 	bool		attached;		/* its trigger is as it should be */
 	char	   *replace;		/* the name of the trigger to replace, or NULL */
 	List	   *drop;			/* of char *: triggers that must go first */
+	List	   *enable;			/* of char *: a parent's triggers that do not fire here */
 	bool		set_storage;
 } AttachPlan;
 
@@ -165,10 +166,11 @@ check_root(Oid root, LOCKMODE lockmode)
 	relation_close(relation, lockmode);
 }
 
+/* Whether a relation gets its trigger from a parent in the tree. */
 static bool
-is_partition_of_tree(Relation relation, Oid root)
+gets_clone(Oid member, Oid root)
 {
-	return relation->rd_rel->relispartition && RelationGetRelid(relation) != root;
+	return member != root && get_rel_relispartition(member);
 }
 
 /* Raises that a partition's trigger is its parent's. */
@@ -183,6 +185,13 @@ inherited_trigger(Relation relation, const char *trigger, const char *function)
 			 errtable(relation)));
 }
 
+static bool
+is_enabled(const Trigger *trigger)
+{
+	return trigger->tgenabled != TRIGGER_DISABLED &&
+		trigger->tgenabled != TRIGGER_FIRES_ON_REPLICA;
+}
+
 /* Whether a trigger is what media_attach would make for the request. */
 static bool
 is_wanted(const Trigger *trigger, const Request *request)
@@ -192,9 +201,7 @@ is_wanted(const Trigger *trigger, const Request *request)
 
 	if (trigger->tgtype != (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_INSERT |
 							TRIGGER_TYPE_UPDATE) ||
-		trigger->tgnattr != 1 || trigger->tgqual != NULL ||
-		trigger->tgenabled == TRIGGER_DISABLED ||
-		trigger->tgenabled == TRIGGER_FIRES_ON_REPLICA ||
+		trigger->tgnattr != 1 || trigger->tgqual != NULL || !is_enabled(trigger) ||
 		trigger->tgnargs != 1 + list_length(request->options) ||
 		strcmp(trigger->tgargs[0], request->column) != 0)
 		return false;
@@ -226,11 +233,11 @@ make_plan(Relation relation, const Request *request, AttachPlan *plan)
 				 errtablecolname(relation, request->column)));
 	attached_check_type(relation, number, &column);
 
-	plan->by_parent = is_partition_of_tree(relation, request->root);
+	plan->by_parent = gets_clone(RelationGetRelid(relation), request->root);
 	plan->set_storage = relation->rd_rel->relkind != RELKIND_FOREIGN_TABLE &&
 		TupleDescAttr(RelationGetDescr(relation), number - 1)->attstorage != TYPSTORAGE_EXTERNAL;
 
-	triggers = relation->trigdesc != NULL ? CopyTriggerDesc(relation->trigdesc) : NULL;
+	triggers = CopyTriggerDesc(relation->trigdesc);
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
@@ -241,6 +248,8 @@ make_plan(Relation relation, const Request *request, AttachPlan *plan)
 		{
 			if (!plan->by_parent)
 				inherited_trigger(relation, trigger->tgname, "media_attach");
+			if (!is_enabled(trigger))
+				plan->enable = lappend(plan->enable, pstrdup(trigger->tgname));
 		}
 		else if (!plan->by_parent && !plan->attached && plan->replace == NULL &&
 				 trigger->tgnargs > 0 && strcmp(trigger->tgargs[0], request->column) == 0)
@@ -262,7 +271,7 @@ lock_of_plan(const AttachPlan *plan)
 {
 	if (plan->drop != NIL || plan->set_storage)
 		return AccessExclusiveLock;
-	if (!plan->attached && !plan->by_parent)
+	if (plan->enable != NIL || (!plan->attached && !plan->by_parent))
 		return ShareRowExclusiveLock;
 	return NoLock;
 }
@@ -281,7 +290,7 @@ lock_of_request(const Request *request)
 	foreach(cell, tree)
 	{
 		Relation	relation = open_member(lfirst_oid(cell), AccessShareLock);
-		AttachPlan		plan;
+		AttachPlan	plan;
 
 		if (relation == NULL)
 			continue;
@@ -336,7 +345,7 @@ static bool
 attach_member(Oid member, const Request *request, const List *partitions, bool storage_was_set)
 {
 	Relation	relation = open_member(member, NoLock);
-	AttachPlan		plan;
+	AttachPlan	plan;
 	StringInfoData done;
 	ListCell   *cell;
 
@@ -357,6 +366,13 @@ attach_member(Oid member, const Request *request, const List *partitions, bool s
 
 		run("DROP TRIGGER %s ON %s", quote_identifier(name), sql_name(member));
 		appendStringInfo(&done, "%sdropped trigger \"%s\"", done.len > 0 ? ", " : "", name);
+	}
+	foreach(cell, plan.enable)
+	{
+		const char *name = (const char *) lfirst(cell);
+
+		run("ALTER TABLE ONLY %s ENABLE TRIGGER %s", sql_name(member), quote_identifier(name));
+		appendStringInfo(&done, "%senabled trigger \"%s\"", done.len > 0 ? ", " : "", name);
 	}
 	if (!plan.by_parent && !plan.attached)
 	{
@@ -387,13 +403,6 @@ attach_member(Oid member, const Request *request, const List *partitions, bool s
 						request->column, message_name(member))));
 	pfree(done.data);
 	return plan.set_storage;
-}
-
-/* Whether a relation gets its trigger from a parent in the tree. */
-static bool
-gets_clone(Oid member, Oid root)
-{
-	return member != root && get_rel_relispartition(member);
 }
 
 /* Reads and checks the first two arguments, which both functions have. */
@@ -459,7 +468,7 @@ triggers_to_drop(Relation relation, const Request *request)
 	TriggerDesc *triggers;
 	List	   *names = NIL;
 
-	triggers = relation->trigdesc != NULL ? CopyTriggerDesc(relation->trigdesc) : NULL;
+	triggers = CopyTriggerDesc(relation->trigdesc);
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
@@ -485,6 +494,21 @@ triggers_to_drop(Relation relation, const Request *request)
 	return names;
 }
 
+/* The same of a member of the tree, by its OID; none of one that is left out. */
+static List *
+triggers_of_member(Oid member, const Request *request, LOCKMODE lockmode)
+{
+	Relation	relation = open_member(member, lockmode);
+	List	   *names = NIL;
+
+	if (relation != NULL)
+	{
+		names = triggers_to_drop(relation, request);
+		relation_close(relation, lockmode);
+	}
+	return names;
+}
+
 /* media_detach(regclass, name) returns void */
 Datum
 media_detach(PG_FUNCTION_ARGS)
@@ -500,14 +524,15 @@ media_detach(PG_FUNCTION_ARGS)
 	foreach(cell, tree)
 	{
 		Oid			member = lfirst_oid(cell);
-		Relation	relation = open_member(member, AccessShareLock);
-		List	   *names;
+		List	   *names = triggers_of_member(member, &request, AccessShareLock);
 		ListCell   *name;
 
-		if (relation == NULL)
-			continue;
-		names = triggers_to_drop(relation, &request);
-		relation_close(relation, AccessShareLock);
+		/* while the lock was waited for, another may have dropped them */
+		if (names != NIL)
+		{
+			LockRelationOid(member, AccessExclusiveLock);
+			names = triggers_of_member(member, &request, NoLock);
+		}
 
 		foreach(name, names)
 		{

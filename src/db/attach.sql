@@ -62,5 +62,5 @@ CREATE VIEW mediastore.attached AS
 COMMENT ON VIEW mediastore.attached IS
 	'columns that compress what comes into them: their options, and the trigger that does it';
 COMMENT ON COLUMN mediastore.attached.options IS 'options of media_compress that are not at their default, as they were given';
-COMMENT ON COLUMN mediastore.attached.enabled IS 'whether the trigger fires in ordinary sessions';
+COMMENT ON COLUMN mediastore.attached.enabled IS 'whether the trigger fires in ordinary sessions; a partition may have its own disabled';
 GRANT SELECT ON mediastore.attached TO PUBLIC;

@@ -146,9 +146,7 @@ attached_read(Relation relation, const Trigger *trigger, AttachedColumn *column)
 		missing_column(relation, trigger);
 	attached_check_type(relation, column->number, column);
 
-	column->trigger = trigger->tgoid;
 	column->enabled = trigger->tgenabled;
-	column->inherited = trigger->tgisclone;
 
 	callback.callback = tell_trigger;
 	callback.arg = trigger->tgname;

@@ -22,17 +22,16 @@ typedef struct AttachedColumn
 	AttrNumber	number;			/* of the column */
 	bool		is_array;		/* bytea[], or a domain over it; else bytea */
 	Oid			domain;			/* the column's type if it is a domain, or 0 */
-	Oid			trigger;		/* OID of the trigger */
 	char		enabled;		/* pg_trigger.tgenabled */
-	bool		inherited;		/* a partition's, made by the parent's trigger */
 	ImageCompressOptions options;
 } AttachedColumn;
 
 /*
  * Reads what a trigger that calls media_compress_trigger says of itself.  The
  * trigger must be the caller's own copy (CopyTriggerDesc, or an executor's):
- * the catalog is read, and the relation's may be rebuilt by that.  Raises 42703 (undefined_column) if its column was dropped or renamed, 22023
- * for bad options or none at all, and as attached_check_type does.
+ * the catalog is read, and the relation's may be rebuilt by that.  Raises
+ * 42703 (undefined_column) if its column was dropped or renamed, 22023 for bad
+ * options or no arguments at all, and as attached_check_type does.
  */
 extern void attached_read(Relation relation, const Trigger *trigger, AttachedColumn *column);
 

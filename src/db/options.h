@@ -15,7 +15,7 @@
 
 /*
  * Reads the options from the arguments of a function, from first on, in the
- * order of ImageCompressOptions.  Whatever is wrong with one (null, too large,
+ * order of media_compress's.  Whatever is wrong with one (null, too large,
  * no such word) is ERROR 22023 (invalid_parameter_value), with a hint that
  * says what is right.
  */

@@ -275,14 +275,13 @@ compress_array(Datum datum, const Datum *before, const ImageCompressOptions *opt
 	ArrayType  *result = NULL;
 
 	array_open(&array, datum);
-	place->in_array = true;
 	for (int i = 0; i < array.count; i++)
 	{
 		Value		element;
 		bool		is_null;
 		bytea	   *replacement;
 
-		CHECK_FOR_INTERRUPTS();
+		place->in_array = true;
 		place->subscript = array.first + i;
 		array_next(&array, &element, &is_null);
 		if (is_null)
