@@ -15,7 +15,8 @@
  * - of all bytes, for a value of at most 512 kB, or one that is in memory or has
  *	 to be decompressed anyway;
  * - else, for a large value that is stored out of line and not compressed, of
- *	 the database's OID, the toast table's OID, the value's OID there, its length
+ *	 the server's system identifier (its standbys have the same one), the
+ *	 database's OID, the toast table's OID, the value's OID there, its length
  *	 and its first and last 4 KiB.  What a toast pointer points to never changes:
  *	 a new value gets a new OID.  That OID could come again after four thousand
  *	 million others, or in a database restored to an earlier time; then the
@@ -29,6 +30,7 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "fmgr.h"
@@ -231,6 +233,7 @@ make_etag(Served *served)
 {
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 	struct varatt_external pointer;
+	uint64		system_identifier = GetSystemIdentifier();
 	bool		by_pointer;
 	const uint8 *bytes = NULL;
 	size_t		tail = 0;
@@ -259,6 +262,7 @@ make_etag(Served *served)
 		elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
 	if (by_pointer)
 	{
+		hash_update(context, &system_identifier, sizeof(uint64));
 		hash_update(context, &MyDatabaseId, sizeof(Oid));
 		hash_update(context, &pointer.va_toastrelid, sizeof(Oid));
 		hash_update(context, &pointer.va_valueid, sizeof(Oid));
