@@ -88,14 +88,6 @@ typedef struct Served
  * The request
  */
 
-/* Puts what was sent for a header into the request; several are joined. */
-static void
-add_header(const char **header, const char *text, int length)
-{
-	*header = *header == NULL ? pnstrdup(text, length) :
-		psprintf("%s, %.*s", *header, length, text);
-}
-
 /*
  * Where the request has a header of that name, in any case; NULL if it does
  * not matter.  A header "Method" that somebody sent is not the method.
@@ -137,14 +129,37 @@ error_request(const char *what, const char *name)
 			 errhint("A request is an object of header names and their values, strings or arrays of strings, with the key \"method\".")));
 }
 
-/* Puts the value of a key into the request; null is as if it were not there. */
+/* Joins what was sent for a header by commas; count tells how often it was. */
+static void
+join_header(StringInfo joined, int *count, const JsonbValue *value)
+{
+	if ((*count)++ > 0)
+		appendStringInfoString(joined, ", ");
+	appendBinaryStringInfo(joined, value->val.string.val, value->val.string.len);
+}
+
+/*
+ * Puts the value of a key into the request, behind what was sent for that
+ * header before; null is as if it were not there.
+ */
 static void
 set_field(HttpRequest *request, const char **field, const char *name, JsonbValue *value)
 {
 	bool		is_method = field == &request->method;
+	int			count = 0;
+	StringInfoData joined;
+
+	if (value->type == jbvNull)
+		return;
+	initStringInfo(&joined);
+	if (*field != NULL)
+	{
+		appendStringInfoString(&joined, *field);
+		count = 1;
+	}
 
 	if (value->type == jbvString)
-		add_header(field, value->val.string.val, value->val.string.len);
+		join_header(&joined, &count, value);
 	else if (value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) && !is_method)
 	{
 		JsonbIterator *iterator = JsonbIteratorInit(value->val.binary.data);
@@ -157,12 +172,15 @@ set_field(HttpRequest *request, const char **field, const char *name, JsonbValue
 				continue;
 			if (member.type != jbvString)
 				error_request("request has a header that is no string", name);
-			add_header(field, member.val.string.val, member.val.string.len);
+			join_header(&joined, &count, &member);
 		}
 	}
-	else if (value->type != jbvNull)
+	else
 		error_request(is_method ? "method of the request is no string" :
 					  "request has a header that is no string", name);
+
+	if (count > 0)
+		*field = joined.data;
 }
 
 /* Reads a request; now is set by the caller. */
