@@ -52,7 +52,7 @@ def upload(table: str, id: int, file: UploadFile):
 
 
 @app.api_route("/images/{table}/{id}", methods=["GET", "HEAD"])
-def answer(request: Request, table: str, id: int, index: int = Query(0, ge=0, lt=10**9)):
+def answer(request: Request, table: str, id: int, index: int = Query(0, ge=0, lt=2**31 - 1)):
     asked = {"id": id, "index": index, "request": Json({**request.headers, "method": request.method})}
     rows = table in ANSWER and query(ANSWER[table], asked)
     if not rows:
