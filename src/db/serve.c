@@ -15,7 +15,8 @@
  * - of all bytes, for a value of at most 512 kB, or one that is in memory or has
  *	 to be decompressed anyway;
  * - else, for a large value that is stored out of line and not compressed, of
- *	 the database's OID, the toast table's OID, the value's OID there, its length
+ *	 the server's system identifier (its standbys have the same one), the
+ *	 database's OID, the toast table's OID, the value's OID there, its length
  *	 and its first and last 4 KiB.  What a toast pointer points to never changes:
  *	 a new value gets a new OID.  That OID could come again after four thousand
  *	 million others, or in a database restored to an earlier time; then the
@@ -29,6 +30,7 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "access/xlog.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "fmgr.h"
@@ -86,14 +88,6 @@ typedef struct Served
  * The request
  */
 
-/* Puts what was sent for a header into the request; several are joined. */
-static void
-add_header(const char **header, const char *text, int length)
-{
-	*header = *header == NULL ? pnstrdup(text, length) :
-		psprintf("%s, %.*s", *header, length, text);
-}
-
 /*
  * Where the request has a header of that name, in any case; NULL if it does
  * not matter.  A header "Method" that somebody sent is not the method.
@@ -135,14 +129,37 @@ error_request(const char *what, const char *name)
 			 errhint("A request is an object of header names and their values, strings or arrays of strings, with the key \"method\".")));
 }
 
-/* Puts the value of a key into the request; null is as if it were not there. */
+/* Joins what was sent for a header by commas; count tells how often it was. */
+static void
+join_header(StringInfo joined, int *count, const JsonbValue *value)
+{
+	if ((*count)++ > 0)
+		appendStringInfoString(joined, ", ");
+	appendBinaryStringInfo(joined, value->val.string.val, value->val.string.len);
+}
+
+/*
+ * Puts the value of a key into the request, behind what was sent for that
+ * header before; null is as if it were not there.
+ */
 static void
 set_field(HttpRequest *request, const char **field, const char *name, JsonbValue *value)
 {
 	bool		is_method = field == &request->method;
+	int			count = 0;
+	StringInfoData joined;
+
+	if (value->type == jbvNull)
+		return;
+	initStringInfo(&joined);
+	if (*field != NULL)
+	{
+		appendStringInfoString(&joined, *field);
+		count = 1;
+	}
 
 	if (value->type == jbvString)
-		add_header(field, value->val.string.val, value->val.string.len);
+		join_header(&joined, &count, value);
 	else if (value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data) && !is_method)
 	{
 		JsonbIterator *iterator = JsonbIteratorInit(value->val.binary.data);
@@ -155,12 +172,15 @@ set_field(HttpRequest *request, const char **field, const char *name, JsonbValue
 				continue;
 			if (member.type != jbvString)
 				error_request("request has a header that is no string", name);
-			add_header(field, member.val.string.val, member.val.string.len);
+			join_header(&joined, &count, &member);
 		}
 	}
-	else if (value->type != jbvNull)
+	else
 		error_request(is_method ? "method of the request is no string" :
 					  "request has a header that is no string", name);
+
+	if (count > 0)
+		*field = joined.data;
 }
 
 /* Reads a request; now is set by the caller. */
@@ -231,6 +251,7 @@ make_etag(Served *served)
 {
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 	struct varatt_external pointer;
+	uint64		system_identifier = GetSystemIdentifier();
 	bool		by_pointer;
 	const uint8 *bytes = NULL;
 	size_t		tail = 0;
@@ -259,6 +280,7 @@ make_etag(Served *served)
 		elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
 	if (by_pointer)
 	{
+		hash_update(context, &system_identifier, sizeof(uint64));
 		hash_update(context, &MyDatabaseId, sizeof(Oid));
 		hash_update(context, &pointer.va_toastrelid, sizeof(Oid));
 		hash_update(context, &pointer.va_valueid, sizeof(Oid));

@@ -33,7 +33,9 @@ be32(const uint8_t *bytes)
 
 /*
  * The ISO base media file format (ISO/IEC 14496-12, 4.3) and its elder,
- * QuickTime: by the brands in its file type box, the main one first.
+ * QuickTime: by the brands in its file type box, the main one first.  The box
+ * has to be all there, as in "MIME Sniffing" (6.2.1): a text that begins as one
+ * has a length of hundreds of megabytes.
  */
 static const char *
 iso_media(const uint8_t *bytes, size_t length)
@@ -57,9 +59,9 @@ iso_media(const uint8_t *bytes, size_t length)
 	if (length < 16 || !HAS(4, "ftyp"))
 		return NULL;
 	box = be32(bytes);
-	if (box < 16 || box % 4 != 0)
+	if (box < 16 || box % 4 != 0 || box > length)
 		return NULL;
-	for (size_t at = 8; at + 4 <= length && at + 4 <= box; at += 4)
+	for (size_t at = 8; at + 4 <= box; at += 4)
 	{
 		if (at == 12)			/* the minor version */
 			continue;

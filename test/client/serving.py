@@ -108,9 +108,9 @@ point("no index is the first", site.get(PART).body == site.get(PART + "?index=0"
 for index in (2, 9, 2**31 - 2):
     response = site.get(f"{PART}?index={index}")
     point(f"index={index}: 404", response.status == 404, response)
-for index in ("-1", 2**31 - 1, 2**64, "x"):
+for index in ("-1", 2**31 - 1, 2**64, "9" * 5000, "x"):
     response = site.get(f"{PART}?index={index}")
-    point(f"index={index}: refused", response.status in (400, 404, 422), response)
+    point(f"index={str(index)[:20]}: refused", response.status in (400, 404, 422), response)
 
 # What is refused, and leaves what was there
 before = stored()
@@ -118,7 +118,7 @@ huge = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", 60000, 6000
 for what, data, status, said in (
         ("a text", fixture("text.jpg"), 422, "not an image"), ("nothing", b"", 422, "not an image"),
         ("a damaged picture", fixture("truncated.jpg"), 422, ""), ("an AVIF", fixture("photo.avif"), 415, "avif"),
-        ("more pixels than allowed", huge, 413, "60000")):
+        ("more pixels than allowed", huge, 413, "60000"), ("more bytes than allowed", b"GIF89a" + bytes(20_000_000), 413, "20000000")):
     for path in (PHOTO, PART):
         response = site.upload(path, data)
         point(f"{what} to {path}: {status}, and why", response.status == status and said in response.body.decode()

@@ -355,6 +355,9 @@ test_types(void)
 		{NULL, BYTES("\xff\xff\xff\xf0" "ftypXXXX\0\0\0\0"), "application/octet-stream", true},
 		{NULL, BYTES("\0\0\0\x08" "ftypmp42\0\0\0\0"), "application/octet-stream", true},
 		{NULL, BYTES("\0\0\0\x18" "ftypmp42"), "application/octet-stream", true},
+		/* a page that would be a video's: the box is as long as "<a  " says */
+		{NULL, BYTES("<a  ftypmp42<script>alert(1)</script>"), "application/octet-stream", true},
+		{NULL, BYTES("\0\0\0\x1c" "ftypmp42\0\0\0\0mp42isom"), "application/octet-stream", true},
 		{NULL, BYTES("\x1a\x45\xdf\xa3\x9f\x42\x86\x81\1\x42\x82\x84webm"), "video/webm", false},
 		{NULL, BYTES("\x1a\x45\xdf\xa3\x9f\x42\x82\x88matroska"), "video/matroska", false},
 		{NULL, BYTES("\x1a\x45\xdf\xa3\x9f\x42\x82\x84html"), "application/octet-stream", true},
