@@ -81,10 +81,11 @@ point("If-Range with this ETag: 206", response.status == 206 and response.body =
 response = site.get(PHOTO, Range="bytes=0-99", If_Range='"stale"')
 point("If-Range with a stale one: 200, all of it", response.status == 200 and response.body == whole.body, response)
 
-# HEAD
+# HEAD; the server of Django 4.2 leaves the length out, as it may (RFC 9110, 9.3.2)
 response = site.ask("HEAD", PHOTO)
-headers = [sorted((name.lower(), value) for name, value in r.headers if name.lower() != "date") for r in (whole, response)]
-point("HEAD: the headers of GET, no body", response.status == 200 and headers[0] == headers[1] and response.body == b"", response)
+headers = [{(name.lower(), value) for name, value in r.headers if name.lower() != "date"} for r in (whole, response)]
+point("HEAD: the headers of GET, no body", response.status == 200 and headers[1] <= headers[0] and response.body == b""
+      and {name for name, _ in headers[0] - headers[1]} <= {"content-length"}, response)
 response = site.get(PHOTO, Method="HEAD")
 point("a header Method is no method", response.status == 200 and response.body == whole.body, response)
 response = site.ask("HEAD", PHOTO, If_None_Match=tag)
