@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * compress.c
- *	  media_compress: a picture in, a small upright WebP out.
+ *	  media_compress and media_thumbnail: a picture in, a small upright WebP
+ *	  out.
  *
  * Here it is decided whether a picture is looked at at all: by its length
  * before any of it is read, by its header before any of it is decoded.  The
@@ -24,6 +25,7 @@
 #define MESSAGE_SIZE 200
 
 PG_FUNCTION_INFO_V1(media_compress);
+PG_FUNCTION_INFO_V1(media_thumbnail);
 
 bytea *
 compress_value(Value *value, const ImageCompressOptions *options)
@@ -63,26 +65,42 @@ value_keeps_limits(Value *value, const ImageCompressOptions *options)
 	return kept;
 }
 
+/* The first argument of a function, compressed. */
+static Datum
+compress_argument(FunctionCallInfo fcinfo, const ImageCompressOptions *options)
+{
+	Value		value;
+	bytea	   *result;
+
+	if (PG_ARGISNULL(0))
+		PG_RETURN_NULL();
+	value_open(&value, PG_GETARG_DATUM(0));
+	result = compress_value(&value, options);
+
+	/* NULL: it was fine as it was stored */
+	if (result == NULL)
+		PG_RETURN_DATUM(PG_GETARG_DATUM(0));
+	PG_RETURN_BYTEA_P(result);
+}
+
+/* Both: wrong options are an error whatever the picture, and be it null. */
+
 /* media_compress(bytea, options ...) returns bytea */
 Datum
 media_compress(PG_FUNCTION_ARGS)
 {
-	Datum		input;
 	ImageCompressOptions options;
-	Value		value;
-	bytea	   *result;
 
-	/* null options are an error whatever the picture */
 	compress_options_from_arguments(&options, fcinfo, 1);
-	if (PG_ARGISNULL(0))
-		PG_RETURN_NULL();
-	input = PG_GETARG_DATUM(0);
+	return compress_argument(fcinfo, &options);
+}
 
-	value_open(&value, input);
-	result = compress_value(&value, &options);
+/* media_thumbnail(bytea, width, height, fit, quality) returns bytea */
+Datum
+media_thumbnail(PG_FUNCTION_ARGS)
+{
+	ImageCompressOptions options;
 
-	/* NULL: it was fine as it was stored */
-	if (result == NULL)
-		PG_RETURN_DATUM(input);
-	PG_RETURN_BYTEA_P(result);
+	thumbnail_options_from_arguments(&options, fcinfo, 1);
+	return compress_argument(fcinfo, &options);
 }
