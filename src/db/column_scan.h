@@ -28,6 +28,9 @@ typedef void (*ColumnScanRow) (void *context, HeapTuple row, TupleDesc descripto
  */
 extern bool column_holds_pictures(Relation relation, AttrNumber number, bool *is_array);
 
+/* Whether a relation is of a kind that column_scan reads: tables and materialized views. */
+extern bool column_scan_reads(Relation relation);
+
 /*
  * Reads from a table and all that inherit from it: for each row key, an SQL
  * expression over the table t (or NULL: without one), and then the column.
