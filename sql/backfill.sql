@@ -202,6 +202,20 @@ CALL media_backfill('meddled', 'data');
 SELECT id, media_format(data) FROM meddled ORDER BY id;
 SELECT row_key, sqlstate, message FROM mediastore.failure WHERE relation = 'meddled'::regclass ORDER BY row_key;
 
+-- a key is told without its type's casts, which anybody may have made
+CREATE TYPE feeling AS ENUM ('glad', 'sad');
+CREATE FUNCTION to_json(feeling) RETURNS json LANGUAGE sql AS 'SELECT ''"?"''::json';
+CREATE CAST (feeling AS json) WITH FUNCTION to_json(feeling);
+CREATE DOMAIN mood AS feeling;
+CREATE TABLE felt (kind mood, at numeric, PRIMARY KEY (kind, at), data bytea);
+INSERT INTO felt VALUES ('glad', 'NaN', 'bad'), ('sad', 1.50, 'bad');
+SELECT media_attach('felt', 'data');
+CALL media_backfill('felt', 'data');
+SELECT row_key FROM mediastore.failure WHERE relation = 'felt'::regclass ORDER BY row_key;
+SELECT row_key FROM mediastore.verify('felt', 'data') ORDER BY row_key;
+DROP TABLE felt;
+DROP TYPE feeling CASCADE;
+
 -- what ends all of it: batches that were finished stay
 CREATE OR REPLACE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
