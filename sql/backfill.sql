@@ -216,6 +216,23 @@ SELECT row_key FROM mediastore.verify('felt', 'data') ORDER BY row_key;
 DROP TABLE felt;
 DROP TYPE feeling CASCADE;
 
+-- a deferred trigger that fails is its row's failure, and not that of a batch
+CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON meddled DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW WHEN (NEW.id = 6) EXECUTE FUNCTION meddle();
+CREATE OR REPLACE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF TG_NAME = 'later' THEN RAISE 'not %', NEW.id; END IF;
+	RETURN NEW;
+END $$;
+ALTER TABLE meddled DISABLE TRIGGER USER;
+TRUNCATE meddled;
+INSERT INTO meddled SELECT id, data FROM picture, generate_series(5, 7) AS id WHERE name = 'jpeg 32x16';
+ALTER TABLE meddled ENABLE TRIGGER USER;
+CALL media_backfill('meddled', 'data');
+SELECT id, media_format(data) FROM meddled ORDER BY id;
+SELECT row_key, sqlstate, message FROM mediastore.failure WHERE relation = 'meddled'::regclass ORDER BY row_key;
+DROP TRIGGER later ON meddled;
+
 -- what ends all of it: batches that were finished stay
 CREATE OR REPLACE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -236,7 +253,10 @@ SELECT state, rows_total, rows_done, rows_changed FROM mediastore.progress WHERE
 
 -- whatever the isolation level, and from a block that may commit
 SET default_transaction_isolation = serializable;
-DO $$ BEGIN CALL media_backfill('meddled', 'data'); END $$;
+DO $$ BEGIN
+	CALL media_backfill('meddled', 'data');
+	RAISE WARNING 'what follows is %', current_setting('transaction_isolation');
+END $$;
 RESET default_transaction_isolation;
 
 -- a temporary table; functions and operators of others in the path

@@ -457,6 +457,19 @@ tell_summary(const Run *run)
 			 errhint("Others were at work on some rows. Call it again for what they have left.")));
 }
 
+/*
+ * Has deferred constraints and triggers see to a row when it is done: at the
+ * commit of a batch, none of its rows could be passed over.
+ */
+static void
+fail_early(void)
+{
+	int			result = SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0);
+
+	if (result < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
+}
+
 /* Works off at most batch_size rows, from at on, and commits.  Returns where to go on. */
 static uint64
 do_batch(Run *run, RunTable *table, uint64 at)
@@ -482,6 +495,8 @@ do_batch(Run *run, RunTable *table, uint64 at)
 		batch->name = run_table_name(relation);
 		batch->key = row_key_expression(relation, false);
 		table_close(relation, NoLock);
+		if (run->kind->writes)
+			fail_early();
 
 		for (; at < end; at++)
 		{
@@ -557,26 +572,27 @@ find_and_do(Run *run)
 	}
 	record_progress(&run->record, &run->counts, run->scanned_at);
 	record_finish(&run->record);
-	run_commit();
+	SPI_commit();				/* what comes after this is the caller's */
 	tell_summary(run);
 }
 
 void
 run_execute(Run *run)
 {
+	Relation	relation;
+
 	/* what the checks have locked and seen is let go */
 	run_commit();
 
 	run->memory = CurrentMemoryContext;
 	run->batch_memory = AllocSetContextCreate(run->memory, "mediastore batch", ALLOCSET_DEFAULT_SIZES);
 	run->row_memory = AllocSetContextCreate(run->memory, "mediastore row", ALLOCSET_DEFAULT_SIZES);
-	if (get_rel_name(run->relation) == NULL)
-		run_check(run->relation, run->batch_size);
-	run->label = psprintf("%s.%s",
-						  quote_qualified_identifier(get_namespace_name(get_rel_namespace(run->relation)),
-													 get_rel_name(run->relation)),
-						  quote_identifier(run->column));
 	run->batch = (RunBatch *) palloc0(sizeof(RunBatch));
+
+	/* it could have been dropped by now, and is not to be before its name is known */
+	relation = table_open(run->relation, AccessShareLock);
+	run->label = psprintf("%s.%s", run_table_name(relation), quote_identifier(run->column));
+	table_close(relation, NoLock);
 	run_find_tables(run);
 
 	PG_TRY();
