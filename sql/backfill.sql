@@ -233,6 +233,25 @@ SELECT id, media_format(data) FROM meddled ORDER BY id;
 SELECT row_key, sqlstate, message FROM mediastore.failure WHERE relation = 'meddled'::regclass ORDER BY row_key;
 DROP TRIGGER later ON meddled;
 
+-- a value that is lost on disk is its row's failure (verify.sql tells how it gets lost)
+CREATE TEMPORARY TABLE lost (id int PRIMARY KEY, data bytea);
+ALTER TABLE lost ALTER data SET STORAGE external;
+INSERT INTO lost SELECT id, data || decode(repeat(md5(id::text), 300), 'hex') FROM picture, generate_series(1, 3) AS id WHERE name = 'jpeg 32x16';
+SELECT media_attach('lost', 'data');
+INSERT INTO lost SELECT 4, data FROM picture WHERE name = 'jpeg 32x16';
+SELECT reltoastrelid AS toast, reltoastrelid::regclass AS toast_name FROM pg_class WHERE oid = 'lost'::regclass \gset
+UPDATE pg_class SET relkind = 'r' WHERE oid = :toast;
+DELETE FROM :toast_name WHERE chunk_id = (SELECT chunk_id FROM :toast_name ORDER BY chunk_id OFFSET 4 LIMIT 1);
+UPDATE pg_class SET relkind = 't' WHERE oid = :toast;
+VACUUM lost;
+SELECT row_key, sqlstate FROM mediastore.verify('lost', 'data');
+\set VERBOSITY sqlstate
+CALL media_backfill('lost', 'data', 2);
+\set VERBOSITY terse
+SELECT row_key, sqlstate FROM mediastore.failure WHERE relation = 'lost'::regclass ORDER BY row_key;
+SELECT rows_total, rows_done, rows_changed, rows_failed, rows_locked FROM mediastore.progress WHERE relation = 'lost'::regclass;
+DROP TABLE lost;
+
 -- what ends all of it: batches that were finished stay
 CREATE OR REPLACE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

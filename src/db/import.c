@@ -106,6 +106,7 @@ look(Run *run, Relation table, int elevel pg_attribute_unused(), RunQuery *query
 	}
 
 	memset(query, 0, sizeof(*query));
+	query->possible = psprintf("t.%s IS NOT NULL", path);
 	if (column.is_array)
 	{
 		query->value = psprintf("t.%s::pg_catalog.text[]", path);

@@ -43,10 +43,11 @@ typedef struct RunBatch
 	char	   *name;			/* quoted and qualified */
 	char	   *key;			/* expression of a row's key, jsonb */
 	RunQuery	query;
+	bool		unsure;			/* of the table: rows need not meet the condition */
 	ItemPointerData place;		/* of the row at hand */
 	/* prepared when first needed */
 	SPIPlanPtr	take;			/* locks a row and gives what is needed of it */
-	SPIPlanPtr	look;			/* whether it is there, locked or not */
+	SPIPlanPtr	look;			/* whether it meets the condition, locked or not */
 	SPIPlanPtr	identify;		/* locks a row and gives its key, whatever else it holds */
 	SPIPlanPtr	update;
 } RunBatch;
@@ -54,6 +55,7 @@ typedef struct RunBatch
 typedef enum RowState
 {
 	ROW_GONE,					/* not there any more: moved, deleted, or done by others */
+	ROW_OTHER,					/* what is there does not meet the condition */
 	ROW_LOCKED,
 	ROW_TRIED,					/* it has failed while this run was under way */
 	ROW_CHANGED
@@ -195,19 +197,24 @@ run_update(Run *run, Datum argument)
 	return size;
 }
 
-/* Whether the row is still there, and still to be done. */
-static bool
-is_there(RunBatch *batch, ItemPointer place)
+/* Why a row could not be taken. */
+static RowState
+look_at_row(RunBatch *batch, ItemPointer place)
 {
 	Oid			types[1] = {TIDOID};
+	RowState	state = ROW_GONE;
+	bool		is_null;
 
 	if (batch->look == NULL)
-		batch->look = prepare(psprintf("SELECT FROM ONLY %s AS t"
-									   " WHERE t.ctid OPERATOR(pg_catalog.=) $1 AND %s",
-									   batch->name, batch->query.condition), 1, types);
+		batch->look = prepare(psprintf("SELECT %s FROM ONLY %s AS t"
+									   " WHERE t.ctid OPERATOR(pg_catalog.=) $1",
+									   batch->query.condition, batch->name), 1, types);
 	execute(batch->look, place, (Datum) 0);
+	if (SPI_processed > 0)
+		state = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+										   &is_null)) ? ROW_LOCKED : ROW_OTHER;
 	SPI_freetuptable(SPI_tuptable);
-	return SPI_processed > 0;
+	return state;
 }
 
 /* Does what is to be done for the row at a place, if it is there. */
@@ -238,7 +245,7 @@ do_row(Run *run, ItemPointer place, uint64 *before, uint64 *after)
 	if (SPI_processed == 0)
 	{
 		SPI_freetuptable(table);
-		return is_there(batch, place) ? ROW_LOCKED : ROW_GONE;
+		return look_at_row(batch, place);
 	}
 
 	/* it may have moved between the look at it and the lock */
@@ -257,13 +264,8 @@ do_row(Run *run, ItemPointer place, uint64 *before, uint64 *after)
 	return tried ? ROW_TRIED : ROW_CHANGED;
 }
 
-/*
- * Whether an error is not of a row but of all that is done here: an end that
- * was asked for, a deadlock, a lack of what the server needs.  Memory is not
- * in it: that is what a codec process lacks for one picture.
- */
-static bool
-ends_run(int sqlstate)
+bool
+run_ends_by(int sqlstate)
 {
 	switch (ERRCODE_TO_CATEGORY(sqlstate))
 	{
@@ -381,11 +383,11 @@ visit(Run *run, ItemPointer place)
 	}
 	PG_END_TRY();
 
-	if (error != NULL && ends_run(error->sqlerrcode))
+	if (error != NULL && run_ends_by(error->sqlerrcode))
 		ReThrowError(error);
 	if (error != NULL)
 		keep_failure(run, place, error);
-	else if (state == ROW_GONE)
+	else if (state == ROW_GONE || (state == ROW_OTHER && !run->batch->unsure))
 		run->missed = true;
 	else if (state == ROW_LOCKED)
 		run->counts.locked++;
@@ -491,6 +493,7 @@ do_batch(Run *run, RunTable *table, uint64 at)
 	{
 		(void) run->kind->look(run, relation, ERROR, &batch->query);
 		batch->table = table->oid;
+		batch->unsure = table->unsure;
 		batch->bare_name = pstrdup(RelationGetRelationName(relation));
 		batch->name = run_table_name(relation);
 		batch->key = row_key_expression(relation, false);

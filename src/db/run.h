@@ -33,6 +33,7 @@ typedef struct Run Run;
 typedef struct RunQuery
 {
 	char	   *condition;		/* of rows that there is something to do for */
+	char	   *possible;		/* the same as far as can be told without reading a value */
 	char	   *value;			/* what is needed of such a row */
 	char	   *assignment;		/* what the column is set to; $2 is run_update's */
 	Oid			argument;		/* type of $2, or 0: there is none */
@@ -143,6 +144,13 @@ extern bool run_trigger_fires(char enabled);
 /* The bytes of a bytea or a bytea[] before TOAST compressed it; nothing is fetched. */
 extern uint64 run_raw_size(Datum datum);
 
+/*
+ * Whether an error is not of a row but of all that is done here: an end that
+ * was asked for, a deadlock, a lack of what the server needs.  Memory is not
+ * in it: that is what a codec process lacks for one picture.
+ */
+extern bool run_ends_by(int sqlstate);
+
 /* --- run_scan.c: for run.c --------------------------------------------- */
 
 /* A table of the tree, and where its rows are that were found. */
@@ -152,6 +160,7 @@ typedef struct RunTable
 	ItemPointerData *places;
 	uint64		count;
 	uint64		capacity;
+	bool		unsure;			/* all that there could be something to do for */
 } RunTable;
 
 /* Finds the tables of the tree that something can be done with: run->tables. */
@@ -159,7 +168,9 @@ extern void run_find_tables(Run *run);
 
 /*
  * Finds the rows that there is something to do for, in a transaction for each
- * table.  Returns their number.
+ * table.  If a value can't be read, as happens where a disk is damaged, all of
+ * its table are found that there could be something to do for: visited one by
+ * one, it is but a failed row.  Returns their number.
  */
 extern uint64 run_scan(Run *run);
 
