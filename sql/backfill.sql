@@ -252,6 +252,14 @@ SELECT row_key, sqlstate FROM mediastore.failure WHERE relation = 'lost'::regcla
 SELECT rows_total, rows_done, rows_changed, rows_failed, rows_locked FROM mediastore.progress WHERE relation = 'lost'::regclass;
 DROP TABLE lost;
 
+-- the element that failed, whatever names say
+CREATE TABLE "a, element 8" (id int PRIMARY KEY, "b, element 9" bytea[]);
+INSERT INTO "a, element 8" SELECT 1, ('[3:4]=' || ARRAY[data, 'bad']::text)::bytea[] FROM picture WHERE name = 'jpeg 32x16';
+SELECT media_attach('"a, element 8"', 'b, element 9');
+CALL media_backfill('"a, element 8"', 'b, element 9');
+SELECT relation, column_name, element, message FROM mediastore.failure WHERE column_name = 'b, element 9';
+DROP TABLE "a, element 8";
+
 -- what ends all of it: batches that were finished stay
 CREATE OR REPLACE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

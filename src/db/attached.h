@@ -17,6 +17,13 @@
 
 #include "../image/image.h"
 
+/*
+ * How the context of an error in the trigger begins its line: column, schema,
+ * table.  If it is of an array's element, that follows, and its subscript.
+ */
+#define ATTACHED_CONTEXT "compressing column \"%s\" of table \"%s.%s\""
+#define ATTACHED_CONTEXT_ELEMENT ", element "
+
 typedef struct AttachedColumn
 {
 	AttrNumber	number;			/* of the column */

@@ -25,6 +25,7 @@
 #include "utils/rel.h"
 #include "utils/resowner.h"
 
+#include "attached.h"
 #include "compat.h"
 #include "row_key.h"
 #include "run.h"
@@ -39,9 +40,9 @@
 typedef struct RunBatch
 {
 	Oid			table;
-	char	   *bare_name;
 	char	   *name;			/* quoted and qualified */
 	char	   *key;			/* expression of a row's key, jsonb */
+	char	   *element_context;	/* how an error's context tells of an element */
 	RunQuery	query;
 	bool		unsure;			/* of the table: rows need not meet the condition */
 	ItemPointerData place;		/* of the row at hand */
@@ -287,21 +288,15 @@ run_ends_by(int sqlstate)
 static bool
 element_of_error(const Run *run, const ErrorData *error, int32 *element)
 {
-	static const char words[] = ", element ";
-	const char *found = NULL;
+	const char *words = run->batch->element_context;
+	const char *found;
 
 	if (run->in_element)
 	{
 		*element = run->element;
 		return true;
 	}
-	if (error->context == NULL || error->column_name == NULL || error->table_name == NULL ||
-		strcmp(error->column_name, run->column) != 0 ||
-		strcmp(error->table_name, run->batch->bare_name) != 0)
-		return false;
-	for (const char *next = strstr(error->context, words); next != NULL;
-		 next = strstr(next + 1, words))
-		found = next;
+	found = error->context != NULL ? strstr(error->context, words) : NULL;
 	if (found == NULL)
 		return false;
 	*element = (int32) strtol(found + strlen(words), NULL, 10);
@@ -494,7 +489,9 @@ do_batch(Run *run, RunTable *table, uint64 at)
 		(void) run->kind->look(run, relation, ERROR, &batch->query);
 		batch->table = table->oid;
 		batch->unsure = table->unsure;
-		batch->bare_name = pstrdup(RelationGetRelationName(relation));
+		batch->element_context = psprintf(ATTACHED_CONTEXT ATTACHED_CONTEXT_ELEMENT, run->column,
+										  get_namespace_name(RelationGetNamespace(relation)),
+										  RelationGetRelationName(relation));
 		batch->name = run_table_name(relation);
 		batch->key = row_key_expression(relation, false);
 		table_close(relation, NoLock);
