@@ -176,6 +176,15 @@ SELECT * FROM mediastore.live_run;
 DELETE FROM mediastore.failure;
 INSERT INTO mediastore.progress (run) VALUES (1);
 RESET ROLE;
+-- whoever may make triggers on the tables of runs does not get their owner's rights
+GRANT ALL ON mediastore.run, mediastore.failed_row TO regress_mediastore_owner;
+SET ROLE regress_mediastore_owner;
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'as %', current_user; RETURN NEW; END $$;
+CREATE TRIGGER tell BEFORE INSERT ON mediastore.failed_row FOR EACH ROW EXECUTE FUNCTION tell();
+CALL media_backfill('mine', 'data');
+RESET ROLE;
+DROP TRIGGER tell ON mediastore.failed_row;
+REVOKE ALL ON mediastore.run, mediastore.failed_row FROM regress_mediastore_owner;
 -- a partition of another owner is left alone
 ALTER TABLE part_1 OWNER TO regress_mediastore_owner;
 ALTER TABLE part OWNER TO regress_mediastore_owner;

@@ -81,6 +81,7 @@ typedef struct RunRecord
 	TimestampTz started_at;
 	Oid			keeper;			/* who owns the tables it is written to */
 	Oid			table;			/* mediastore.run */
+	Oid			failures;		/* mediastore.failed_row */
 	Datum		others;			/* int4[]: the runs that were under way when it began */
 	bool		locked;
 } RunRecord;
@@ -194,6 +195,7 @@ extern void run_commit(void);
 /*
  * Writes down that a run begins, and takes the lock that tells others that it
  * is under way.  What belongs to dropped tables is swept out by the way.
+ * Raises, as do all of these, 55000 if one of the tables has a trigger.
  */
 extern void record_begin(RunRecord *record, const char *operation, Oid relation,
 						 const char *column);
