@@ -130,6 +130,7 @@ SET ROLE regress_mediastore_reader;
 CREATE FUNCTION stats_hidden.tell(anyelement) RETURNS anyelement IMMUTABLE LANGUAGE plpgsql AS $$
 BEGIN
 	IF current_user <> 'regress_mediastore_reader' THEN RAISE 'as %', current_user; END IF;
+	IF current_setting('search_path') <> nullif(current_setting('stats.path', true), '') THEN RAISE 'search_path: %', current_setting('search_path'); END IF;
 	PERFORM set_config('work_mem', '7MB', false);
 	RETURN $1;
 END $$;
@@ -149,8 +150,11 @@ GRANT ALL ON stats_hidden.view, stats_hidden.guarded, stats_hidden.indexed TO PU
 SET client_min_messages = warning;
 SET work_mem = '5MB';
 SELECT relation FROM mediastore.attached WHERE relation::text LIKE 'stats_hidden.%' ORDER BY relation::text COLLATE "C";
+SET stats.path = 'pg_catalog, pg_temp';
 SELECT relation, rows FROM mediastore.stats WHERE relation::text LIKE 'stats_hidden.%' ORDER BY relation::text COLLATE "C";
+RESET stats.path;
 SHOW work_mem;
+SHOW search_path;
 -- not for who might see other rows than the owner
 CREATE ROLE regress_mediastore_other;
 SET ROLE regress_mediastore_other;

@@ -184,7 +184,11 @@ find_reader(Relation relation, AttrNumber number, Oid *reader)
 		!has_policies_for(relation, owner);
 }
 
-/* Scans the column as the reader, for whom nothing of the session changes. */
+/*
+ * Scans the column as the reader.  If that is another, neither gets at the
+ * other: what the owner has written changes no settings of the caller, and does
+ * not look for names where the caller's search_path leads.
+ */
 static void
 scan_as(Oid reader, Relation relation, AttrNumber number, Tally *tally)
 {
@@ -193,9 +197,15 @@ scan_as(Oid reader, Relation relation, AttrNumber number, Tally *tally)
 	int			level;
 
 	GetUserIdAndSecContext(&user, &context);
-	if (reader != user)
-		SetUserIdAndSecContext(reader, context | SECURITY_RESTRICTED_OPERATION);
+	if (reader == user)
+	{
+		column_scan(relation, number, NULL, count_row, tally);
+		return;
+	}
+	SetUserIdAndSecContext(reader, context | SECURITY_RESTRICTED_OPERATION);
 	level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
 	column_scan(relation, number, NULL, count_row, tally);
 	AtEOXact_GUC(false, level);
 	SetUserIdAndSecContext(user, context);
