@@ -38,8 +38,9 @@ typedef struct AttachedColumn
 /*
  * Reads what a trigger that calls media_compress_trigger says of itself.  The
  * trigger must be the caller's own copy (CopyTriggerDesc, or an executor's):
- * the catalog is read, and the relation's may be rebuilt by that.  Raises 42703 (undefined_column) if its column was dropped or renamed, 22023
- * for bad options or none at all, and as attached_check_type does.
+ * the catalog is read, and the relation's may be rebuilt by that.  Raises
+ * 42703 (undefined_column) if its column was dropped or renamed, 22023 for bad
+ * options or none at all, and as attached_check_type does.
  */
 extern void attached_read(Relation relation, const Trigger *trigger, AttachedColumn *column);
 
@@ -70,8 +71,8 @@ extern bool attached_is_ours(Oid function);
 /*
  * The relations of a tree (partitions, inheritance children, itself) that
  * hold rows which this session can see: ordinary tables, but no other
- * session's temporary ones.  As a List of OIDs; all of the tree is locked in
- * lockmode.
+ * session's temporary ones.  As a List of OIDs.  The caller has locked the
+ * relation; all others of the tree are locked in lockmode.
  */
 extern List *attached_leaves(Oid relation, LOCKMODE lockmode);
 

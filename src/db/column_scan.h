@@ -3,7 +3,7 @@
  * column_scan.h
  *	  Every value of a column of pictures, row by row.
  *
- * The rows come through a cursor and as the caller sees them, so rights and
+ * The rows come through a cursor and as the current user sees them, so rights and
  * row-level security are those of any query; a row's memory is given back
  * before the next one.
  *
