@@ -176,6 +176,15 @@ SELECT * FROM mediastore.live_run;
 DELETE FROM mediastore.failure;
 INSERT INTO mediastore.progress (run) VALUES (1);
 RESET ROLE;
+-- whoever may make triggers on the tables of runs does not get their owner's rights
+GRANT ALL ON mediastore.run, mediastore.failed_row TO regress_mediastore_owner;
+SET ROLE regress_mediastore_owner;
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'as %', current_user; RETURN NEW; END $$;
+CREATE TRIGGER tell BEFORE INSERT ON mediastore.failed_row FOR EACH ROW EXECUTE FUNCTION tell();
+CALL media_backfill('mine', 'data');
+RESET ROLE;
+DROP TRIGGER tell ON mediastore.failed_row;
+REVOKE ALL ON mediastore.run, mediastore.failed_row FROM regress_mediastore_owner;
 -- a partition of another owner is left alone
 ALTER TABLE part_1 OWNER TO regress_mediastore_owner;
 ALTER TABLE part OWNER TO regress_mediastore_owner;
@@ -202,6 +211,64 @@ CALL media_backfill('meddled', 'data');
 SELECT id, media_format(data) FROM meddled ORDER BY id;
 SELECT row_key, sqlstate, message FROM mediastore.failure WHERE relation = 'meddled'::regclass ORDER BY row_key;
 
+-- a key is told without its type's casts, which anybody may have made
+CREATE TYPE feeling AS ENUM ('glad', 'sad');
+CREATE FUNCTION to_json(feeling) RETURNS json LANGUAGE sql AS 'SELECT ''"?"''::json';
+CREATE CAST (feeling AS json) WITH FUNCTION to_json(feeling);
+CREATE DOMAIN mood AS feeling;
+CREATE TABLE felt (kind mood, at numeric, PRIMARY KEY (kind, at), data bytea);
+INSERT INTO felt VALUES ('glad', 'NaN', 'bad'), ('sad', 1.50, 'bad');
+SELECT media_attach('felt', 'data');
+CALL media_backfill('felt', 'data');
+SELECT row_key FROM mediastore.failure WHERE relation = 'felt'::regclass ORDER BY row_key;
+SELECT row_key FROM mediastore.verify('felt', 'data') ORDER BY row_key;
+DROP TABLE felt;
+DROP TYPE feeling CASCADE;
+
+-- a deferred trigger that fails is its row's failure, and not that of a batch
+CREATE CONSTRAINT TRIGGER later AFTER UPDATE ON meddled DEFERRABLE INITIALLY DEFERRED
+	FOR EACH ROW WHEN (NEW.id = 6) EXECUTE FUNCTION meddle();
+CREATE OR REPLACE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	IF TG_NAME = 'later' THEN RAISE 'not %', NEW.id; END IF;
+	RETURN NEW;
+END $$;
+ALTER TABLE meddled DISABLE TRIGGER USER;
+TRUNCATE meddled;
+INSERT INTO meddled SELECT id, data FROM picture, generate_series(5, 7) AS id WHERE name = 'jpeg 32x16';
+ALTER TABLE meddled ENABLE TRIGGER USER;
+CALL media_backfill('meddled', 'data');
+SELECT id, media_format(data) FROM meddled ORDER BY id;
+SELECT row_key, sqlstate, message FROM mediastore.failure WHERE relation = 'meddled'::regclass ORDER BY row_key;
+DROP TRIGGER later ON meddled;
+
+-- a value that is lost on disk is its row's failure (verify.sql tells how it gets lost)
+CREATE TEMPORARY TABLE lost (id int PRIMARY KEY, data bytea);
+ALTER TABLE lost ALTER data SET STORAGE external;
+INSERT INTO lost SELECT id, data || decode(repeat(md5(id::text), 300), 'hex') FROM picture, generate_series(1, 3) AS id WHERE name = 'jpeg 32x16';
+SELECT media_attach('lost', 'data');
+INSERT INTO lost SELECT 4, data FROM picture WHERE name = 'jpeg 32x16';
+SELECT reltoastrelid AS toast, reltoastrelid::regclass AS toast_name FROM pg_class WHERE oid = 'lost'::regclass \gset
+UPDATE pg_class SET relkind = 'r' WHERE oid = :toast;
+DELETE FROM :toast_name WHERE chunk_id = (SELECT chunk_id FROM :toast_name ORDER BY chunk_id OFFSET 4 LIMIT 1);
+UPDATE pg_class SET relkind = 't' WHERE oid = :toast;
+VACUUM lost;
+SELECT row_key, sqlstate FROM mediastore.verify('lost', 'data');
+\set VERBOSITY sqlstate
+CALL media_backfill('lost', 'data', 2);
+\set VERBOSITY terse
+SELECT row_key, sqlstate FROM mediastore.failure WHERE relation = 'lost'::regclass ORDER BY row_key;
+SELECT rows_total, rows_done, rows_changed, rows_failed, rows_locked FROM mediastore.progress WHERE relation = 'lost'::regclass;
+DROP TABLE lost;
+
+-- the element that failed, whatever names say
+CREATE TABLE "a, element 8" (id int PRIMARY KEY, "b, element 9" bytea[]);
+INSERT INTO "a, element 8" SELECT 1, ('[3:4]=' || ARRAY[data, 'bad']::text)::bytea[] FROM picture WHERE name = 'jpeg 32x16';
+SELECT media_attach('"a, element 8"', 'b, element 9');
+CALL media_backfill('"a, element 8"', 'b, element 9');
+SELECT relation, column_name, element, message FROM mediastore.failure WHERE column_name = 'b, element 9';
+DROP TABLE "a, element 8";
+
 -- what ends all of it: batches that were finished stay
 CREATE OR REPLACE FUNCTION meddle() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -222,7 +289,10 @@ SELECT state, rows_total, rows_done, rows_changed FROM mediastore.progress WHERE
 
 -- whatever the isolation level, and from a block that may commit
 SET default_transaction_isolation = serializable;
-DO $$ BEGIN CALL media_backfill('meddled', 'data'); END $$;
+DO $$ BEGIN
+	CALL media_backfill('meddled', 'data');
+	RAISE WARNING 'what follows is %', current_setting('transaction_isolation');
+END $$;
 RESET default_transaction_isolation;
 
 -- a temporary table; functions and operators of others in the path

@@ -123,6 +123,47 @@ SELECT * FROM mediastore.column_stats('stats_user', 'nothing');
 SELECT * FROM mediastore.column_stats(1::regclass, 'nothing');
 SELECT pictures FROM mediastore.column_stats('picture', 'data');
 
+-- what the owner of a table has written does not run with the rights of who looks
+GRANT CREATE ON SCHEMA stats_hidden TO regress_mediastore_reader;
+GRANT USAGE ON SCHEMA stats_hidden TO PUBLIC;
+SET ROLE regress_mediastore_reader;
+CREATE FUNCTION stats_hidden.tell(anyelement) RETURNS anyelement IMMUTABLE LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_user <> 'regress_mediastore_reader' THEN RAISE 'as %', current_user; END IF;
+	IF current_setting('search_path') <> nullif(current_setting('stats.path', true), '') THEN RAISE 'search_path: %', current_setting('search_path'); END IF;
+	PERFORM set_config('work_mem', '7MB', false);
+	RETURN $1;
+END $$;
+CREATE VIEW stats_hidden.view AS SELECT stats_hidden.tell(''::bytea) AS data;
+CREATE TRIGGER attached INSTEAD OF INSERT ON stats_hidden.view FOR EACH ROW EXECUTE FUNCTION media_compress_trigger('data');
+CREATE TABLE stats_hidden.guarded (data bytea);
+CREATE TRIGGER attached BEFORE INSERT ON stats_hidden.guarded FOR EACH ROW EXECUTE FUNCTION media_compress_trigger('data');
+ALTER TABLE stats_hidden.guarded ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY tell ON stats_hidden.guarded USING (stats_hidden.tell(data) IS NOT NULL);
+CREATE TABLE stats_hidden.indexed (data bytea);
+CREATE TRIGGER attached BEFORE INSERT ON stats_hidden.indexed FOR EACH ROW EXECUTE FUNCTION media_compress_trigger('data');
+INSERT INTO stats_hidden.indexed VALUES (NULL), (NULL);
+CREATE INDEX ON stats_hidden.indexed (stats_hidden.tell(1));
+GRANT ALL ON stats_hidden.view, stats_hidden.guarded, stats_hidden.indexed TO PUBLIC;
+-- a session that does not know the expression yet
+\c -
+SET client_min_messages = warning;
+SET work_mem = '5MB';
+SELECT relation FROM mediastore.attached WHERE relation::text LIKE 'stats_hidden.%' ORDER BY relation::text COLLATE "C";
+SET stats.path = 'pg_catalog, pg_temp';
+SELECT relation, rows FROM mediastore.stats WHERE relation::text LIKE 'stats_hidden.%' ORDER BY relation::text COLLATE "C";
+RESET stats.path;
+SHOW work_mem;
+SHOW search_path;
+-- not for who might see other rows than the owner
+CREATE ROLE regress_mediastore_other;
+SET ROLE regress_mediastore_other;
+SELECT relation, rows FROM mediastore.stats WHERE relation::text LIKE 'stats_hidden.%' ORDER BY relation::text COLLATE "C";
+SET ROLE regress_mediastore_reader;
+SELECT relation, rows FROM mediastore.stats WHERE relation::text LIKE 'stats_hidden.%' ORDER BY relation::text COLLATE "C";
+RESET ROLE;
+DROP ROLE regress_mediastore_other;
+
 -- it can be cancelled
 ALTER TABLE stats_nothing DISABLE TRIGGER USER;
 INSERT INTO stats_nothing SELECT NULL FROM generate_series(1, 100000);

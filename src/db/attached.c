@@ -15,7 +15,6 @@
 #include "catalog/pg_type.h"
 #include "commands/extension.h"
 #include "commands/trigger.h"
-#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -182,13 +181,10 @@ attached_find(Relation relation, const char *name, AttachedColumn *column)
 List *
 attached_leaves(Oid relation, LOCKMODE lockmode)
 {
-	List	   *tree;
+	List	   *tree = find_all_inheritors(relation, lockmode, NULL);
 	List	   *leaves = NIL;
 	ListCell   *cell;
 
-	/* the root is the caller's to lock */
-	LockRelationOid(relation, lockmode);
-	tree = find_all_inheritors(relation, lockmode, NULL);
 	foreach(cell, tree)
 	{
 		Oid			member = lfirst_oid(cell);

@@ -17,6 +17,13 @@
 
 #include "../image/image.h"
 
+/*
+ * How the context of an error in the trigger begins its line: column, schema,
+ * table.  If it is of an array's element, that follows, and its subscript.
+ */
+#define ATTACHED_CONTEXT "compressing column \"%s\" of table \"%s.%s\""
+#define ATTACHED_CONTEXT_ELEMENT ", element "
+
 typedef struct AttachedColumn
 {
 	AttrNumber	number;			/* of the column */
@@ -62,8 +69,8 @@ extern bool attached_is_ours(Oid function);
 /*
  * The relations of a tree (partitions, inheritance children, itself) that
  * hold rows which this session can see: ordinary tables, but no other
- * session's temporary ones.  As a List of OIDs; all of the tree is locked in
- * lockmode.
+ * session's temporary ones.  As a List of OIDs.  The caller has locked the
+ * relation; all others of the tree are locked in lockmode.
  */
 extern List *attached_leaves(Oid relation, LOCKMODE lockmode);
 

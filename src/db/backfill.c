@@ -70,6 +70,7 @@ look(Run *run, Relation table, int elevel, RunQuery *query)
 	query->condition = psprintf("t.%s IS NOT NULL AND NOT mediastore.keeps_limits(t.%s::pg_catalog.%s,"
 								" ARRAY[%s]::pg_catalog.text[])",
 								column, column, attached.is_array ? "bytea[]" : "bytea", texts.data);
+	query->possible = psprintf("t.%s IS NOT NULL", column);
 	query->value = psprintf("t.%s", column);
 	query->assignment = query->value;
 	return true;

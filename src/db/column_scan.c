@@ -8,6 +8,7 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
@@ -30,6 +31,20 @@ column_holds_pictures(Relation relation, AttrNumber number, bool *is_array)
 
 	*is_array = type == BYTEAARRAYOID;
 	return *is_array || type == BYTEAOID;
+}
+
+bool
+column_scan_reads(Relation relation)
+{
+	switch (relation->rd_rel->relkind)
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_MATVIEW:
+			return true;
+		default:
+			return false;
+	}
 }
 
 void

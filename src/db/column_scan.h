@@ -3,7 +3,7 @@
  * column_scan.h
  *	  Every value of a column of pictures, row by row.
  *
- * The rows come through a cursor and as the caller sees them, so rights and
+ * The rows come through a cursor and as the current user sees them, so rights and
  * row-level security are those of any query; a row's memory is given back
  * before the next one.
  *
@@ -27,6 +27,9 @@ typedef void (*ColumnScanRow) (void *context, HeapTuple row, TupleDesc descripto
  * or a domain over one of them.
  */
 extern bool column_holds_pictures(Relation relation, AttrNumber number, bool *is_array);
+
+/* Whether a relation is of a kind that column_scan reads: tables and materialized views. */
+extern bool column_scan_reads(Relation relation);
 
 /*
  * Reads from a table and all that inherit from it: for each row key, an SQL

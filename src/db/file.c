@@ -54,6 +54,11 @@ could_not_open(const char *path)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("path of %zu bytes is too long", strlen(path))));
+	/* a socket, or a device that is not there */
+	if (error == ENXIO)
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" is not an ordinary file", path)));
 	errno = error;
 	ereport(ERROR,
 			(error == ENOTDIR ? errcode(ERRCODE_UNDEFINED_FILE) : errcode_for_file_access(),

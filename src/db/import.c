@@ -18,6 +18,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 #include "attached.h"
 #include "compat.h"
@@ -106,6 +107,7 @@ look(Run *run, Relation table, int elevel pg_attribute_unused(), RunQuery *query
 	}
 
 	memset(query, 0, sizeof(*query));
+	query->possible = psprintf("t.%s IS NOT NULL", path);
 	if (column.is_array)
 	{
 		query->value = psprintf("t.%s::pg_catalog.text[]", path);
@@ -164,9 +166,17 @@ take_files(Run *run, ArrayType *paths, uint64 *total)
 	{
 		if (nulls[i])
 			continue;
+		CHECK_FOR_INTERRUPTS();
 		run->in_element = true;
 		run->element = ARR_LBOUND(paths)[0] + i;
 		elements[i] = take_file(import, elements[i], total);
+
+		/* sooner than the array itself would say so, and take no more memory */
+		if (*total > MaxAllocSize)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("files are too large for an array: more than %zu bytes",
+							(size_t) MaxAllocSize)));
 	}
 	run->in_element = false;
 	if (import->dry_run)

@@ -8,13 +8,32 @@
 #include "postgres.h"
 
 #include "access/sysattr.h"
+#include "access/transam.h"
 #include "catalog/pg_class.h"
 #include "lib/stringinfo.h"
 #include "nodes/bitmapset.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 #include "compat.h"
 #include "row_key.h"
+
+/*
+ * Adds a column.  JSON asks for casts of types that are not PostgreSQL's own,
+ * and these would run functions of others'; so those are shown as text, for
+ * which only a type's output function is asked.
+ */
+static void
+add_column(StringInfo text, Form_pg_attribute attribute)
+{
+	const char *name = NameStr(attribute->attname);
+	bool		is_known = getBaseType(attribute->atttypid) < FirstNormalObjectId;
+
+	appendStringInfo(text, "%s%s::pg_catalog.text, ", text->len == 0 ? "" : ", ",
+					 quote_literal_cstr(name));
+	appendStringInfo(text, is_known ? "t.%s" : "pg_catalog.format('%%s', t.%s)",
+					 quote_identifier(name));
+}
 
 char *
 row_key_expression(Relation relation, bool with_children)
@@ -28,10 +47,8 @@ row_key_expression(Relation relation, bool with_children)
 	while ((member = bms_next_member(columns, member)) >= 0)
 	{
 		AttrNumber	number = (AttrNumber) (member + FirstLowInvalidHeapAttributeNumber);
-		const char *name = NameStr(TupleDescAttr(RelationGetDescr(relation), number - 1)->attname);
 
-		appendStringInfo(&text, "%s%s::pg_catalog.text, t.%s", text.len == 0 ? "" : ", ",
-						 quote_literal_cstr(name), quote_identifier(name));
+		add_column(&text, TupleDescAttr(RelationGetDescr(relation), number - 1));
 	}
 	bms_free(columns);
 	if (!has_key)

@@ -12,8 +12,8 @@
 
 /*
  * Gives the SQL expression of a row's key, of a table that the query calls t:
- * jsonb, an object of the primary key's columns, or {"ctid": ...} without
- * one.  If the query reads all that inherit from the table, too, it has the
+ * jsonb, an object of the primary key's columns (as text those of types that
+ * are not PostgreSQL's own), or {"ctid": ...} without one.  If the query reads all that inherit from the table, too, it has the
  * row's own as "table" where the key may be another's as well.
  */
 extern char *row_key_expression(Relation relation, bool with_children);

@@ -25,6 +25,7 @@
 #include "utils/rel.h"
 #include "utils/resowner.h"
 
+#include "attached.h"
 #include "compat.h"
 #include "row_key.h"
 #include "run.h"
@@ -39,14 +40,15 @@
 typedef struct RunBatch
 {
 	Oid			table;
-	char	   *bare_name;
 	char	   *name;			/* quoted and qualified */
 	char	   *key;			/* expression of a row's key, jsonb */
+	char	   *element_context;	/* how an error's context tells of an element */
 	RunQuery	query;
+	bool		unsure;			/* of the table: rows need not meet the condition */
 	ItemPointerData place;		/* of the row at hand */
 	/* prepared when first needed */
 	SPIPlanPtr	take;			/* locks a row and gives what is needed of it */
-	SPIPlanPtr	look;			/* whether it is there, locked or not */
+	SPIPlanPtr	look;			/* whether it meets the condition, locked or not */
 	SPIPlanPtr	identify;		/* locks a row and gives its key, whatever else it holds */
 	SPIPlanPtr	update;
 } RunBatch;
@@ -54,6 +56,7 @@ typedef struct RunBatch
 typedef enum RowState
 {
 	ROW_GONE,					/* not there any more: moved, deleted, or done by others */
+	ROW_OTHER,					/* what is there does not meet the condition */
 	ROW_LOCKED,
 	ROW_TRIED,					/* it has failed while this run was under way */
 	ROW_CHANGED
@@ -195,19 +198,24 @@ run_update(Run *run, Datum argument)
 	return size;
 }
 
-/* Whether the row is still there, and still to be done. */
-static bool
-is_there(RunBatch *batch, ItemPointer place)
+/* Why a row could not be taken. */
+static RowState
+look_at_row(RunBatch *batch, ItemPointer place)
 {
 	Oid			types[1] = {TIDOID};
+	RowState	state = ROW_GONE;
+	bool		is_null;
 
 	if (batch->look == NULL)
-		batch->look = prepare(psprintf("SELECT FROM ONLY %s AS t"
-									   " WHERE t.ctid OPERATOR(pg_catalog.=) $1 AND %s",
-									   batch->name, batch->query.condition), 1, types);
+		batch->look = prepare(psprintf("SELECT %s FROM ONLY %s AS t"
+									   " WHERE t.ctid OPERATOR(pg_catalog.=) $1",
+									   batch->query.condition, batch->name), 1, types);
 	execute(batch->look, place, (Datum) 0);
+	if (SPI_processed > 0)
+		state = DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1,
+										   &is_null)) ? ROW_LOCKED : ROW_OTHER;
 	SPI_freetuptable(SPI_tuptable);
-	return SPI_processed > 0;
+	return state;
 }
 
 /* Does what is to be done for the row at a place, if it is there. */
@@ -238,7 +246,7 @@ do_row(Run *run, ItemPointer place, uint64 *before, uint64 *after)
 	if (SPI_processed == 0)
 	{
 		SPI_freetuptable(table);
-		return is_there(batch, place) ? ROW_LOCKED : ROW_GONE;
+		return look_at_row(batch, place);
 	}
 
 	/* it may have moved between the look at it and the lock */
@@ -257,13 +265,8 @@ do_row(Run *run, ItemPointer place, uint64 *before, uint64 *after)
 	return tried ? ROW_TRIED : ROW_CHANGED;
 }
 
-/*
- * Whether an error is not of a row but of all that is done here: an end that
- * was asked for, a deadlock, a lack of what the server needs.  Memory is not
- * in it: that is what a codec process lacks for one picture.
- */
-static bool
-ends_run(int sqlstate)
+bool
+run_ends_by(int sqlstate)
 {
 	switch (ERRCODE_TO_CATEGORY(sqlstate))
 	{
@@ -285,21 +288,15 @@ ends_run(int sqlstate)
 static bool
 element_of_error(const Run *run, const ErrorData *error, int32 *element)
 {
-	static const char words[] = ", element ";
-	const char *found = NULL;
+	const char *words = run->batch->element_context;
+	const char *found;
 
 	if (run->in_element)
 	{
 		*element = run->element;
 		return true;
 	}
-	if (error->context == NULL || error->column_name == NULL || error->table_name == NULL ||
-		strcmp(error->column_name, run->column) != 0 ||
-		strcmp(error->table_name, run->batch->bare_name) != 0)
-		return false;
-	for (const char *next = strstr(error->context, words); next != NULL;
-		 next = strstr(next + 1, words))
-		found = next;
+	found = error->context != NULL ? strstr(error->context, words) : NULL;
 	if (found == NULL)
 		return false;
 	*element = (int32) strtol(found + strlen(words), NULL, 10);
@@ -381,11 +378,11 @@ visit(Run *run, ItemPointer place)
 	}
 	PG_END_TRY();
 
-	if (error != NULL && ends_run(error->sqlerrcode))
+	if (error != NULL && run_ends_by(error->sqlerrcode))
 		ReThrowError(error);
 	if (error != NULL)
 		keep_failure(run, place, error);
-	else if (state == ROW_GONE)
+	else if (state == ROW_GONE || (state == ROW_OTHER && !run->batch->unsure))
 		run->missed = true;
 	else if (state == ROW_LOCKED)
 		run->counts.locked++;
@@ -457,6 +454,19 @@ tell_summary(const Run *run)
 			 errhint("Others were at work on some rows. Call it again for what they have left.")));
 }
 
+/*
+ * Has deferred constraints and triggers see to a row when it is done: at the
+ * commit of a batch, none of its rows could be passed over.
+ */
+static void
+fail_early(void)
+{
+	int			result = SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0);
+
+	if (result < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
+}
+
 /* Works off at most batch_size rows, from at on, and commits.  Returns where to go on. */
 static uint64
 do_batch(Run *run, RunTable *table, uint64 at)
@@ -478,10 +488,15 @@ do_batch(Run *run, RunTable *table, uint64 at)
 	{
 		(void) run->kind->look(run, relation, ERROR, &batch->query);
 		batch->table = table->oid;
-		batch->bare_name = pstrdup(RelationGetRelationName(relation));
+		batch->unsure = table->unsure;
+		batch->element_context = psprintf(ATTACHED_CONTEXT ATTACHED_CONTEXT_ELEMENT, run->column,
+										  get_namespace_name(RelationGetNamespace(relation)),
+										  RelationGetRelationName(relation));
 		batch->name = run_table_name(relation);
 		batch->key = row_key_expression(relation, false);
 		table_close(relation, NoLock);
+		if (run->kind->writes)
+			fail_early();
 
 		for (; at < end; at++)
 		{
@@ -557,26 +572,27 @@ find_and_do(Run *run)
 	}
 	record_progress(&run->record, &run->counts, run->scanned_at);
 	record_finish(&run->record);
-	run_commit();
+	SPI_commit();				/* what comes after this is the caller's */
 	tell_summary(run);
 }
 
 void
 run_execute(Run *run)
 {
+	Relation	relation;
+
 	/* what the checks have locked and seen is let go */
 	run_commit();
 
 	run->memory = CurrentMemoryContext;
 	run->batch_memory = AllocSetContextCreate(run->memory, "mediastore batch", ALLOCSET_DEFAULT_SIZES);
 	run->row_memory = AllocSetContextCreate(run->memory, "mediastore row", ALLOCSET_DEFAULT_SIZES);
-	if (get_rel_name(run->relation) == NULL)
-		run_check(run->relation, run->batch_size);
-	run->label = psprintf("%s.%s",
-						  quote_qualified_identifier(get_namespace_name(get_rel_namespace(run->relation)),
-													 get_rel_name(run->relation)),
-						  quote_identifier(run->column));
 	run->batch = (RunBatch *) palloc0(sizeof(RunBatch));
+
+	/* it could have been dropped by now, and is not to be before its name is known */
+	relation = table_open(run->relation, AccessShareLock);
+	run->label = psprintf("%s.%s", run_table_name(relation), quote_identifier(run->column));
+	table_close(relation, NoLock);
 	run_find_tables(run);
 
 	PG_TRY();

@@ -33,6 +33,7 @@ typedef struct Run Run;
 typedef struct RunQuery
 {
 	char	   *condition;		/* of rows that there is something to do for */
+	char	   *possible;		/* the same as far as can be told without reading a value */
 	char	   *value;			/* what is needed of such a row */
 	char	   *assignment;		/* what the column is set to; $2 is run_update's */
 	Oid			argument;		/* type of $2, or 0: there is none */
@@ -80,6 +81,7 @@ typedef struct RunRecord
 	TimestampTz started_at;
 	Oid			keeper;			/* who owns the tables it is written to */
 	Oid			table;			/* mediastore.run */
+	Oid			failures;		/* mediastore.failed_row */
 	Datum		others;			/* int4[]: the runs that were under way when it began */
 	bool		locked;
 } RunRecord;
@@ -143,6 +145,13 @@ extern bool run_trigger_fires(char enabled);
 /* The bytes of a bytea or a bytea[] before TOAST compressed it; nothing is fetched. */
 extern uint64 run_raw_size(Datum datum);
 
+/*
+ * Whether an error is not of a row but of all that is done here: an end that
+ * was asked for, a deadlock, a lack of what the server needs.  Memory is not
+ * in it: that is what a codec process lacks for one picture.
+ */
+extern bool run_ends_by(int sqlstate);
+
 /* --- run_scan.c: for run.c --------------------------------------------- */
 
 /* A table of the tree, and where its rows are that were found. */
@@ -152,6 +161,7 @@ typedef struct RunTable
 	ItemPointerData *places;
 	uint64		count;
 	uint64		capacity;
+	bool		unsure;			/* all that there could be something to do for */
 } RunTable;
 
 /* Finds the tables of the tree that something can be done with: run->tables. */
@@ -159,7 +169,9 @@ extern void run_find_tables(Run *run);
 
 /*
  * Finds the rows that there is something to do for, in a transaction for each
- * table.  Returns their number.
+ * table.  If a value can't be read, as happens where a disk is damaged, all of
+ * its table are found that there could be something to do for: visited one by
+ * one, it is but a failed row.  Returns their number.
  */
 extern uint64 run_scan(Run *run);
 
@@ -183,6 +195,7 @@ extern void run_commit(void);
 /*
  * Writes down that a run begins, and takes the lock that tells others that it
  * is under way.  What belongs to dropped tables is swept out by the way.
+ * Raises, as do all of these, 55000 if one of the tables has a trigger.
  */
 extern void record_begin(RunRecord *record, const char *operation, Oid relation,
 						 const char *column);

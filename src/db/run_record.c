@@ -4,7 +4,8 @@
  *	  What is written down of runs: mediastore.run and mediastore.failed_row.
  *
  * Nobody but their owner may write these tables, so that is who we are while
- * one of the statements below runs; they call nothing that is not in pg_catalog.
+ * one of the statements below runs; they call nothing that is not in pg_catalog,
+ * and there must be no triggers, which others can be given the right to make.
  * An error takes the identity back with its (sub)transaction.
  *
  *-------------------------------------------------------------------------
@@ -12,6 +13,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/table.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
@@ -21,6 +23,8 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/reltrigger.h"
 #include "utils/syscache.h"
 
 #include "compat.h"
@@ -111,6 +115,25 @@ static Statement delete_old = {
 	SPI_OK_DELETE, 5, {OIDOID, NAMEOID, TIMESTAMPTZOID, INT4ARRAYOID, TEXTOID}, NULL
 };
 
+/* Raises if a table has a trigger; until the transaction ends, it gets none. */
+static void
+refuse_triggers(Oid table)
+{
+	Relation	relation = table_open(table, RowExclusiveLock);
+	const TriggerDesc *triggers = relation->trigdesc;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (!triggers->triggers[i].tgisinternal)
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("table \"mediastore.%s\" has trigger \"%s\"",
+							RelationGetRelationName(relation), triggers->triggers[i].tgname),
+					 errdetail("It would run with the rights of the table's owner.")));
+	}
+	table_close(relation, NoLock);
+}
+
 /* Executes a statement as the tables' owner.  The memory context stays. */
 static void
 execute(const RunRecord *record, Statement *statement, Datum *values, const char *nulls)
@@ -120,6 +143,8 @@ execute(const RunRecord *record, Statement *statement, Datum *values, const char
 	int			context;
 	int			result;
 
+	refuse_triggers(record->table);
+	refuse_triggers(record->failures);
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(record->keeper, context | SECURITY_LOCAL_USERID_CHANGE);
 	if (statement->plan == NULL)
@@ -163,6 +188,7 @@ record_begin(RunRecord *record, const char *operation, Oid relation, const char 
 	bool		is_null;
 
 	record->table = get_relname_relid("run", get_namespace_oid("mediastore", false));
+	record->failures = get_relname_relid("failed_row", get_namespace_oid("mediastore", false));
 	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(record->table));
 	if (!HeapTupleIsValid(tuple))
 		ereport(ERROR,

@@ -18,6 +18,7 @@
 #include "utils/memutils.h"
 
 #include "attached.h"
+#include "column_scan.h"
 #include "compat.h"
 #include "run.h"
 
@@ -28,6 +29,15 @@ typedef struct PlaceReceiver
 	MemoryContext memory;
 	RunTable   *table;
 } PlaceReceiver;
+
+/* What the rows of a table are selected by. */
+typedef struct Search
+{
+	MemoryContext memory;		/* for places */
+	RunTable   *table;
+	char	   *name;
+	char	   *condition;
+} Search;
 
 void
 run_commit(void)
@@ -124,11 +134,11 @@ receiver_nothing(DestReceiver *self pg_attribute_unused())
 {
 }
 
-/* Finds the rows of a table that there is something to do for. */
+/* Finds the rows of a table that meet a condition. */
 static void
-scan_table(Run *run, RunTable *table)
+select_places(void *context)
 {
-	Relation	relation = run_open_table(run, table->oid, AccessShareLock);
+	Search	   *search = (Search *) context;
 	PlaceReceiver receiver = {
 		.base = {
 			.receiveSlot = receive_place,
@@ -137,21 +147,46 @@ scan_table(Run *run, RunTable *table)
 			.rDestroy = receiver_nothing,
 			.mydest = DestNone
 		},
-		.memory = run->memory,
-		.table = table
+		.memory = search->memory,
+		.table = search->table
 	};
 	SPIExecuteOptions options = {.dest = &receiver.base};
-	RunQuery	query;
 	int			result;
 
+	search->table->count = 0;
+	result = SPI_execute_extended(psprintf("SELECT t.ctid FROM ONLY %s AS t WHERE %s",
+										   search->name, search->condition), &options);
+	if (result < 0)
+		elog(ERROR, "SPI_execute_extended failed: %s", SPI_result_code_string(result));
+}
+
+/* Finds the rows of a table that there is something to do for, or could be. */
+static void
+scan_table(Run *run, RunTable *table)
+{
+	Relation	relation = run_open_table(run, table->oid, AccessShareLock);
+	Search		search = {.memory = run->memory, .table = table};
+	RunQuery	query;
+	ErrorData  *error;
+
 	table->count = 0;
+	table->unsure = false;
 	if (relation == NULL)
 		return;
 	(void) run->kind->look(run, relation, ERROR, &query);
-	result = SPI_execute_extended(psprintf("SELECT t.ctid FROM ONLY %s AS t WHERE %s",
-										   run_table_name(relation), query.condition), &options);
-	if (result < 0)
-		elog(ERROR, "SPI_execute_extended failed: %s", SPI_result_code_string(result));
+	search.name = run_table_name(relation);
+	search.condition = query.condition;
+	if (!run_guarded(select_places, &search, &error))
+	{
+		if (run_ends_by(error->sqlerrcode))
+			ReThrowError(error);
+		ereport(WARNING,
+				(errmsg("could not look through table %s: %s", search.name, error->message),
+				 errdetail("All its rows are visited.")));
+		search.condition = query.possible;
+		table->unsure = true;
+		select_places(&search);
+	}
 	table_close(relation, NoLock);
 }
 

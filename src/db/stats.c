@@ -20,6 +20,7 @@
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
+#include "utils/rls.h"
 #include "utils/tuplestore.h"
 
 #include "array.h"
@@ -146,15 +147,68 @@ formats_as_jsonb(const Tally *tally)
 	return DirectFunctionCall1(jsonb_in, CStringGetDatum(text.data));
 }
 
-/* Whether the current user may read a column. */
 static bool
-may_read(Relation relation, AttrNumber number)
+may_read(Relation relation, AttrNumber number, Oid user)
 {
-	Oid			user = GetUserId();
-
 	return namespace_aclcheck(RelationGetNamespace(relation), user, ACL_USAGE) == ACLCHECK_OK &&
 		(pg_class_aclcheck(RelationGetRelid(relation), user, ACL_SELECT) == ACLCHECK_OK ||
 		 pg_attribute_aclcheck(RelationGetRelid(relation), number, user, ACL_SELECT) == ACLCHECK_OK);
+}
+
+static bool
+has_policies_for(Relation relation, Oid user)
+{
+	return check_enable_rls(RelationGetRelid(relation), user, true) == RLS_ENABLED;
+}
+
+/*
+ * Says as whom a relation is to be read, if at all.  Who looks at the view has
+ * not named the tables, and to read is to run what their owners have written:
+ * policies, functions in the expressions of indexes, whole views by triggers
+ * INSTEAD OF.  So unless the owner is to be trusted, it is the owner who reads,
+ * and nobody where the two may see different rows.
+ */
+static bool
+find_reader(Relation relation, AttrNumber number, Oid *reader)
+{
+	Oid			user = GetUserId();
+	Oid			owner = relation->rd_rel->relowner;
+
+	*reader = user;
+	if (!column_scan_reads(relation) || !may_read(relation, number, user))
+		return false;
+	if (superuser_arg(owner) || is_member_of_role_nosuper(user, owner))
+		return true;
+	*reader = owner;
+	return may_read(relation, number, owner) && !has_policies_for(relation, user) &&
+		!has_policies_for(relation, owner);
+}
+
+/*
+ * Scans the column as the reader.  If that is another, neither gets at the
+ * other: what the owner has written changes no settings of the caller, and does
+ * not look for names where the caller's search_path leads.
+ */
+static void
+scan_as(Oid reader, Relation relation, AttrNumber number, Tally *tally)
+{
+	Oid			user;
+	int			context;
+	int			level;
+
+	GetUserIdAndSecContext(&user, &context);
+	if (reader == user)
+	{
+		column_scan(relation, number, NULL, count_row, tally);
+		return;
+	}
+	SetUserIdAndSecContext(reader, context | SECURITY_RESTRICTED_OPERATION);
+	level = NewGUCNestLevel();
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+	column_scan(relation, number, NULL, count_row, tally);
+	AtEOXact_GUC(false, level);
+	SetUserIdAndSecContext(user, context);
 }
 
 /* mediastore.column_stats(regclass, name) returns setof record */
@@ -168,6 +222,7 @@ media_column_stats(PG_FUNCTION_ARGS)
 	bool		nulls[STATS_COLUMNS] = {false};
 	Relation	relation;
 	AttrNumber	number;
+	Oid			reader;
 	Tally		tally = {0};
 
 	InitMaterializedSRF(fcinfo, 0);
@@ -176,9 +231,9 @@ media_column_stats(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	number = get_attnum(relation_id, name);
 	if (number > 0 && column_holds_pictures(relation, number, &tally.is_array) &&
-		may_read(relation, number))
+		find_reader(relation, number, &reader))
 	{
-		column_scan(relation, number, NULL, count_row, &tally);
+		scan_as(reader, relation, number, &tally);
 
 		values[STATS_ROWS] = Int64GetDatum(tally.rows);
 		values[STATS_NULLS] = Int64GetDatum(tally.nulls);

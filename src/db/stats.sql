@@ -25,7 +25,9 @@ CREATE FUNCTION mediastore.verify(
 COMMENT ON FUNCTION mediastore.verify(pg_catalog.regclass, pg_catalog.name) IS
 	'reads and decodes every picture of a column; a row for each that can''t be: key of its row, array subscript, error';
 
--- As the caller sees it: the function reads the tables.  What was saved stands in
+-- The function reads the tables, as the caller may; or as their owner, for code
+-- of people whom the caller has no reason to trust runs with a mere SELECT.  What
+-- they hide from either by policies is left out.  What was saved stands in
 -- a table that the caller may not read, and is shown of what they may.
 CREATE VIEW mediastore.stats WITH (security_barrier) AS
 	SELECT a.relation, a.column_name, s.rows, s.nulls, s.pictures, s.bytes,

@@ -134,11 +134,10 @@ tell_place(void *argument)
 	const Place *place = (const Place *) argument;
 
 	if (place->in_array)
-		errcontext("compressing column \"%s\" of table \"%s.%s\", element %d",
+		errcontext(ATTACHED_CONTEXT ATTACHED_CONTEXT_ELEMENT "%d",
 				   place->column, place->schema, place->table, place->subscript);
 	else
-		errcontext("compressing column \"%s\" of table \"%s.%s\"",
-				   place->column, place->schema, place->table);
+		errcontext(ATTACHED_CONTEXT, place->column, place->schema, place->table);
 	err_generic_string(PG_DIAG_SCHEMA_NAME, place->schema);
 	err_generic_string(PG_DIAG_TABLE_NAME, place->table);
 	err_generic_string(PG_DIAG_COLUMN_NAME, place->column);

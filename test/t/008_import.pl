@@ -128,6 +128,19 @@ symlink $root, "$parent/link" or die $!;
 $node->safe_psql('postgres', qq{UPDATE photo SET data = NULL; SET client_min_messages = warning; CALL media_import('photo', 'path', 'data', '$parent/link/')});
 is($node->safe_psql('postgres', q{SELECT media_format(data) FROM photo WHERE path = 'jpeg'}), 'jpeg', 'the folder may be a link');
 
+# files that are more than an array holds are not read to find that out
+append_to_file("$root/sparse", '');
+truncate "$root/sparse", 100_000_000 or die $!;
+$node->safe_psql('postgres', qq{
+	CREATE TABLE album (id int PRIMARY KEY, paths text[], data bytea[]);
+	INSERT INTO album VALUES (1, array_fill('sparse'::text, '{1000}')), (2, array_fill('sparse'::text, '{10}'));
+	SET client_min_messages = warning;
+	CALL media_import('album', 'paths', 'data', '$root', dry_run => true)});
+is($node->safe_psql('postgres', q{SELECT row_key, element, sqlstate, message FROM mediastore.failure WHERE relation = 'album'::regclass}),
+	'{"id": 1}|11|54000|files are too large for an array: more than 1073741823 bytes', 'too much for an array');
+$node->safe_psql('postgres', 'DROP TABLE album');
+unlink "$root/sparse" or die $!;
+
 # what it says
 {
 	my ($stdout, $stderr);
