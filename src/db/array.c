@@ -144,7 +144,10 @@ array_next(PictureArray *array, Value *element, bool *is_null)
 	if (array->offset - VARHDRSZ > array->value.total)
 		broken();
 
-	/* decompressed from the start each time: once for the element and the way to it */
+	/*
+	 * decompressed from the start each time: once for the element and the way
+	 * to it
+	 */
 	if (array->value.storage == VALUE_PREFIX && length > 0)
 	{
 		const uint8 *bytes;

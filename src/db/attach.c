@@ -56,11 +56,13 @@ typedef struct Request
 /* What a relation of the tree lacks. */
 typedef struct AttachPlan
 {
-	bool		by_parent;		/* a partition: the trigger is its parent's affair */
+	bool		by_parent;		/* a partition: the trigger is its parent's
+								 * affair */
 	bool		attached;		/* its trigger is as it should be */
 	char	   *replace;		/* the name of the trigger to replace, or NULL */
 	List	   *drop;			/* of char *: triggers that must go first */
-	List	   *enable;			/* of char *: a parent's triggers that do not fire here */
+	List	   *enable;			/* of char *: a parent's triggers that do not
+								 * fire here */
 	bool		set_storage;
 } AttachPlan;
 
@@ -254,7 +256,10 @@ make_plan(Relation relation, const Request *request, AttachPlan *plan)
 		else if (!plan->by_parent && !plan->attached && plan->replace == NULL &&
 				 trigger->tgnargs > 0 && strcmp(trigger->tgargs[0], request->column) == 0)
 		{
-			/* the name of one whose column was renamed would mislead, this one's stays */
+			/*
+			 * the name of one whose column was renamed would mislead, this
+			 * one's stays
+			 */
 			plan->attached = is_wanted(trigger, request);
 			if (!plan->attached)
 				plan->replace = pstrdup(trigger->tgname);

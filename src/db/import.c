@@ -113,7 +113,10 @@ look(Run *run, Relation table, int elevel pg_attribute_unused(), RunQuery *query
 		query->value = psprintf("t.%s::pg_catalog.text[]", path);
 		query->argument = BYTEAARRAYOID;
 
-		/* all but the smallest have elements, and are not to be fetched to be counted */
+		/*
+		 * all but the smallest have elements, and are not to be fetched to be
+		 * counted
+		 */
 		query->condition = psprintf("pg_catalog.cardinality(%s) OPERATOR(pg_catalog.>) 0"
 									" AND (t.%s IS NULL OR CASE"
 									" WHEN pg_catalog.pg_column_size(t.%s) OPERATOR(pg_catalog.>=) 24 THEN false"

@@ -42,20 +42,25 @@ typedef struct RunBatch
 	Oid			table;
 	char	   *name;			/* quoted and qualified */
 	char	   *key;			/* expression of a row's key, jsonb */
-	char	   *element_context;	/* how an error's context tells of an element */
+	char	   *element_context;	/* how an error's context tells of an
+									 * element */
 	RunQuery	query;
-	bool		unsure;			/* of the table: rows need not meet the condition */
+	bool		unsure;			/* of the table: rows need not meet the
+								 * condition */
 	ItemPointerData place;		/* of the row at hand */
 	/* prepared when first needed */
 	SPIPlanPtr	take;			/* locks a row and gives what is needed of it */
-	SPIPlanPtr	look;			/* whether it meets the condition, locked or not */
-	SPIPlanPtr	identify;		/* locks a row and gives its key, whatever else it holds */
+	SPIPlanPtr	look;			/* whether it meets the condition, locked or
+								 * not */
+	SPIPlanPtr	identify;		/* locks a row and gives its key, whatever
+								 * else it holds */
 	SPIPlanPtr	update;
 } RunBatch;
 
 typedef enum RowState
 {
-	ROW_GONE,					/* not there any more: moved, deleted, or done by others */
+	ROW_GONE,					/* not there any more: moved, deleted, or done
+								 * by others */
 	ROW_OTHER,					/* what is there does not meet the condition */
 	ROW_LOCKED,
 	ROW_TRIED,					/* it has failed while this run was under way */
@@ -589,7 +594,10 @@ run_execute(Run *run)
 	run->row_memory = AllocSetContextCreate(run->memory, "mediastore row", ALLOCSET_DEFAULT_SIZES);
 	run->batch = (RunBatch *) palloc0(sizeof(RunBatch));
 
-	/* it could have been dropped by now, and is not to be before its name is known */
+	/*
+	 * it could have been dropped by now, and is not to be before its name is
+	 * known
+	 */
 	relation = table_open(run->relation, AccessShareLock);
 	run->label = psprintf("%s.%s", run_table_name(relation), quote_identifier(run->column));
 	table_close(relation, NoLock);

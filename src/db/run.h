@@ -33,24 +33,27 @@ typedef struct Run Run;
 typedef struct RunQuery
 {
 	char	   *condition;		/* of rows that there is something to do for */
-	char	   *possible;		/* the same as far as can be told without reading a value */
+	char	   *possible;		/* the same as far as can be told without
+								 * reading a value */
 	char	   *value;			/* what is needed of such a row */
-	char	   *assignment;		/* what the column is set to; $2 is run_update's */
+	char	   *assignment;		/* what the column is set to; $2 is
+								 * run_update's */
 	Oid			argument;		/* type of $2, or 0: there is none */
 } RunQuery;
 
 typedef struct RunKind
 {
 	const char *operation;		/* as recorded, and as NOTICEs begin */
-	const char *family;			/* how the operations begin whose failures it tries again */
+	const char *family;			/* how the operations begin whose failures it
+								 * tries again */
 	const char *done;			/* what has been done to rows: "rewritten" */
 	bool		writes;			/* else it only looks: rows are not locked */
 
 	/*
 	 * Looks at a table, which is locked, at the start of a run and of each
 	 * batch.  Fills in the query, in the current memory context.  If nothing
-	 * can be done with the table, reports that at elevel; if that is less than
-	 * ERROR, returns false.
+	 * can be done with the table, reports that at elevel; if that is less
+	 * than ERROR, returns false.
 	 */
 	bool		(*look) (Run *run, Relation table, int elevel, RunQuery *query);
 
@@ -82,7 +85,8 @@ typedef struct RunRecord
 	Oid			keeper;			/* who owns the tables it is written to */
 	Oid			table;			/* mediastore.run */
 	Oid			failures;		/* mediastore.failed_row */
-	Datum		others;			/* int4[]: the runs that were under way when it began */
+	Datum		others;			/* int4[]: the runs that were under way when
+								 * it began */
 	bool		locked;
 } RunRecord;
 

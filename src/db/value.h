@@ -32,7 +32,8 @@ typedef struct Value
 	struct varlena *stored;		/* as it was given */
 	struct varlena *piece;		/* what was fetched last, or NULL */
 	const uint8 *bytes;			/* the bytes at hand ... */
-	uint64		offset;			/* ... where in the stored value they start ... */
+	uint64		offset;			/* ... where in the stored value they start
+								 * ... */
 	size_t		length;			/* ... and how many they are */
 	size_t		next_length;	/* how much to fetch if reading goes on */
 } Value;

@@ -81,7 +81,8 @@ typedef struct HttpHeader
 typedef struct HttpAnswer
 {
 	int			status;			/* 200, 206, 304, 404, 405, 412 or 416 */
-	bool		send;			/* whether a body goes out: of a GET's 200 and 206 */
+	bool		send;			/* whether a body goes out: of a GET's 200 and
+								 * 206 */
 	uint64_t	first;			/* 200, 206: the part of the value that is */
 	uint64_t	length;			/* answered with; within its total */
 	int			header_count;

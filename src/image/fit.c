@@ -56,8 +56,8 @@ fit_cover(uint32_t width, uint32_t height, int box_width, int box_height, Fit *f
 	int			right_height;
 
 	/*
-	 * The largest of the box's ratio that the picture has pixels for.  One that
-	 * has it already, as nearly as whole pixels can, stays whole.
+	 * The largest of the box's ratio that the picture has pixels for.  One
+	 * that has it already, as nearly as whole pixels can, stays whole.
 	 */
 	fit->width = width < (uint32_t) box_width ? (int) width : box_width;
 	fit->height = height < (uint32_t) box_height ? (int) height : box_height;

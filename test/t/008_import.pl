@@ -8,6 +8,8 @@ use MediastoreTest;
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
+use Cwd;
+use Socket;
 use Test::More;
 
 # of <linux/prctl.h> and <linux/seccomp.h>
@@ -34,6 +36,14 @@ append_to_file("$parent/outside", jpeg());
 append_to_file("$parent/rootless/jpeg", jpeg());
 chmod 0, "$root/secret", "$root/closed";
 POSIX::mkfifo("$root/pipe", 0600) or die $!;
+{
+	# by a relative name: an absolute one is too long for a socket's address
+	my $here = getcwd();
+	chdir $root or die $!;
+	socket(my $socket, PF_UNIX, SOCK_STREAM, 0) or die $!;
+	bind($socket, sockaddr_un('socket')) or die $!;
+	chdir $here or die $!;
+}
 my %links = (
 	inside => 'jpeg',
 	'folder/up' => '../jpeg',
@@ -82,6 +92,7 @@ my %expected = (
 	'.' => '42809',
 	'folder/' => '42809',
 	'pipe' => '42809',
+	'socket' => '42809',
 	'large' => '54000');
 
 sub quoted
