@@ -7,7 +7,8 @@
  *	  facts/	what a picture's header says; plain C, in the server
  *	  image/	pixels; plain C over the codec libraries, in the codec process
  *	  helper/	the codec programs, their sandbox, and the wire to them
- *	  db/		PostgreSQL: SQL-callable functions and the codec's client
+ *	  http/		how a value answers an HTTP request; plain C, in the server
+ *	  db/		PostgreSQL: functions, triggers, procedures, the codec's client
  *
  * Settings that protect the server from its users can be set by superusers
  * (or whom they grant it to) only.
