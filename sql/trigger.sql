@@ -110,12 +110,13 @@ DROP TABLE optional;
 
 -- a generated column sees the result, a CHECK too
 CREATE TABLE generated (id int PRIMARY KEY, image bytea CHECK (media_width(image) <= 8),
-	width int GENERATED ALWAYS AS (media_width(image)) STORED, format text GENERATED ALWAYS AS (media_format(image)) STORED);
+	info media_info GENERATED ALWAYS AS (media_info(image)) STORED,
+	thumbnail bytea GENERATED ALWAYS AS (media_thumbnail(image, 2, 2, 'fill')) STORED);
 SELECT FROM media_attach('generated', 'image', max_dimension => 8);
 INSERT INTO generated (id, image) VALUES (1, picture('jpeg 32x16'));
-SELECT id, width, format FROM generated;
+SELECT id, (info).width, (info).format, media_width(thumbnail) FROM generated;
 UPDATE generated SET image = picture('png 3x2');
-SELECT id, width, format FROM generated;
+SELECT id, (info).width, (info).format, media_width(thumbnail) FROM generated;
 DROP TABLE generated;
 
 -- partitions, of other column orders, and from one to the other
