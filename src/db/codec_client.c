@@ -104,7 +104,7 @@ died(int status, bool greeted)
 				 errhint(HOSTILE_HINT)));
 	if (!greeted)
 		ereport(ERROR,
-				(errcode(ERRCODE_SYSTEM_ERROR),
+				(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 				 errmsg("codec process could not start (exit status %d)", WEXITSTATUS(status)),
 				 errhint("Run the program \"mediastore-codec\", beside the module, by hand to see whether its libraries are found.")));
 	ereport(ERROR,
@@ -198,7 +198,7 @@ receive_reply(HelperProcess *helper, WireKind kind, long timeout, WireReply *rep
 		left = timeout - elapsed(start);
 		if (left <= 0 && !helper->greeted)
 			ereport(ERROR,
-					(errcode(ERRCODE_SYSTEM_ERROR),
+					(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 					 errmsg("codec process did not start within %ld ms", timeout),
 					 errhint("The system may be overloaded.")));
 		if (left <= 0)

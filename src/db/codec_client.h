@@ -17,9 +17,10 @@
  * input is to be kept as it is.
  *
  * Waits for the codec, and can be interrupted at any time.  Raises what
- * errors.h lists if the codec says no; if it dies, or answers what it may
- * not: 58000 (system_error); if it takes too long: 54000
- * (program_limit_exceeded).  After any of these the next call works.
+ * errors.h lists if the codec says no; if it can't be started: 53000
+ * (insufficient_resources); if it dies, or answers what it may not: 58000
+ * (system_error); if it takes too long: 54000 (program_limit_exceeded).
+ * After any of these the next call works.
  */
 extern bytea *codec_compress(Value *input, const ImageFacts *facts,
 							 const ImageCompressOptions *options);

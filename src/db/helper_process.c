@@ -275,7 +275,7 @@ start_failed(const HelperProcess *helper, int error)
 				 errhint("The program \"%s\" is built where libheif is found.",
 						 helper->name)));
 	ereport(ERROR,
-			(errcode(ERRCODE_SYSTEM_ERROR),
+			(errcode(ERRCODE_INSUFFICIENT_RESOURCES),
 			 errmsg("could not start program \"%s\": %m", helper->name),
 			 error == ENOENT ?
 			 errhint("It is installed beside the module, in \"%s\".", module_directory()) :

@@ -58,7 +58,7 @@ typedef struct HelperProcess
  * Gives the running helper, starting it if there is none or if the one there
  * is can't be used (left, in the middle of something, other settings or
  * another current user).
- * Raises 58000 if it can't be started, 0A000 if there is no such program.
+ * Raises 53000 if it can't be started, 0A000 if there is no such program.
  */
 extern HelperProcess *helper_get(HelperProgram program);
 

@@ -211,13 +211,13 @@ unlike(
 my $empty = PostgreSQL::Test::Utils::tempdir();
 system_or_bail('cp', build_folder() . '/mediastore.so', "$empty/");
 my $missing = start_node('missing', $empty);
-my ($status, $out, $err) = $missing->psql('postgres', $good);
-like($err, qr/could not start program "mediastore-codec": No such file or directory/, 'no program: an error');
+my ($status, $out, $err) = $missing->psql('postgres', "\\set VERBOSITY verbose\n$good");
+like($err, qr/53000: could not start program "mediastore-codec": No such file or directory/, 'no program: an error');
 like($err, qr/HINT:  It is installed beside the module, in "\Q$empty\E"/, 'no program: where it should be');
 append_to_file("$empty/mediastore-codec", "#!/bin/sh\nexit 3\n");
 chmod 0755, "$empty/mediastore-codec";
-($status, $out, $err) = $missing->psql('postgres', $good);
-like($err, qr/codec process could not start \(exit status 3\)/, 'another program: an error');
+($status, $out, $err) = $missing->psql('postgres', "\\set VERBOSITY verbose\n$good");
+like($err, qr/53000: codec process could not start \(exit status 3\)/, 'another program: an error');
 unlink "$empty/mediastore-codec";
 append_to_file("$empty/mediastore-codec", "#!/bin/sh\nexec sleep 1000\n");
 chmod 0755, "$empty/mediastore-codec";
