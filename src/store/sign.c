@@ -576,10 +576,10 @@ store_sign(const StoreCredentials *credentials, const char *region, const StoreR
 		sign_text(credentials->secret_access_key, region, signature->date, scope, &canonical,
 				  hex, error))
 	{
-		store_text_format(&authorization, ALGORITHM " Credential=%s/%s,SignedHeaders=",
+		store_text_format(&authorization, ALGORITHM " Credential=%s/%s, SignedHeaders=",
 						  credentials->access_key_id, scope);
 		write_names(&authorization, &headers);
-		store_text_format(&authorization, ",Signature=%s", hex);
+		store_text_format(&authorization, ", Signature=%s", hex);
 		write_query(&parameters, &query);
 		signature->authorization = store_text_take(&authorization, error);
 		signature->query = store_text_take(&parameters, error);
