@@ -28,13 +28,14 @@ $(error no sources in $(src): set VPATH to the folder of the Makefile)
 endif
 FACTS_SOURCES := $(call sources,src/facts/*.c)
 HTTP_SOURCES := $(call sources,src/http/*.c)
+STORE_SOURCES := $(call sources,src/store/*.c)
 IMAGE_SOURCES := $(filter-out src/image/decode_heif.c,$(call sources,src/image/*.c))
 HEIF_SOURCES := $(call sources,src/image/decode_heif.c)
 HELPER_SOURCES := src/helper/codec.c src/helper/sandbox.c
 UNIT_SOURCES := $(call sources,test/unit/test_*.c)
 FUZZ_SOURCES := $(call sources,test/fuzz/*.c)
 
-OBJS = $(MODULE_SOURCES:.c=.o) $(FACTS_SOURCES:.c=.o) $(HTTP_SOURCES:.c=.o)
+OBJS = $(MODULE_SOURCES:.c=.o) $(FACTS_SOURCES:.c=.o) $(HTTP_SOURCES:.c=.o) $(STORE_SOURCES:.c=.o)
 CODEC_OBJS = $(HELPER_SOURCES:.c=.o) $(IMAGE_SOURCES:.c=.o) $(FACTS_SOURCES:.c=.o)
 HEIF_OBJS = $(HEIF_SOURCES:.c=.o)
 UNIT_PROGRAMS = $(UNIT_SOURCES:.c=)
@@ -43,16 +44,18 @@ FUZZ_PROGRAMS = $(FUZZ_SOURCES:.c=)
 # --- libraries -------------------------------------------------------------
 
 CODEC_PACKAGES = libjpeg libpng libwebp libwebpmux libwebpdemux libtiff-4 lcms2 zimg
+STORE_PACKAGES = libcrypto
 have = $(shell $(PKG_CONFIG) --exists $(1) && echo yes)
 
 ifneq ($(MAKECMDGOALS),clean)
-ifneq ($(call have,$(CODEC_PACKAGES)),yes)
-$(error $(shell $(PKG_CONFIG) --print-errors --exists $(CODEC_PACKAGES) 2>&1))
+ifneq ($(call have,$(CODEC_PACKAGES) $(STORE_PACKAGES)),yes)
+$(error $(shell $(PKG_CONFIG) --print-errors --exists $(CODEC_PACKAGES) $(STORE_PACKAGES) 2>&1))
 endif
 endif
 
-ROOM_CPPFLAGS = $(shell $(PKG_CONFIG) --cflags $(CODEC_PACKAGES))
+ROOM_CPPFLAGS = $(shell $(PKG_CONFIG) --cflags $(CODEC_PACKAGES) $(STORE_PACKAGES))
 CODEC_LIBS = $(shell $(PKG_CONFIG) --libs $(CODEC_PACKAGES)) -lgif -lm
+STORE_LIBS = $(shell $(PKG_CONFIG) --libs $(STORE_PACKAGES))
 
 ifeq ($(call have,libseccomp),yes)
 ROOM_CPPFLAGS += -DHAVE_LIBSECCOMP $(shell $(PKG_CONFIG) --cflags libseccomp)
@@ -74,7 +77,7 @@ endif
 # --- the SQL script --------------------------------------------------------
 
 SQL_PARTS = $(addprefix src/db/,schema.sql facts.sql compress.sql thumbnail.sql element.sql attach.sql \
-	run.sql backfill.sql import.sql stats.sql serve.sql helper.sql)
+	run.sql backfill.sql import.sql stats.sql serve.sql store.sql helper.sql)
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 # --- tests -----------------------------------------------------------------
@@ -132,7 +135,7 @@ ROOM_LDFLAGS += --coverage
 SHLIB_LINK += --coverage
 endif
 
-SHLIB_LINK += -Wl,--version-script=$(src)/src/mediastore.map
+SHLIB_LINK += -Wl,--version-script=$(src)/src/mediastore.map $(STORE_LIBS)
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
@@ -140,7 +143,7 @@ include $(PGXS)
 # --- objects ---------------------------------------------------------------
 
 MAIN_OBJS = src/helper/codec_main.o src/helper/codec_heif_main.o
-ROOM_OBJS = $(CODEC_OBJS) $(HEIF_OBJS) $(HTTP_SOURCES:.c=.o)
+ROOM_OBJS = $(CODEC_OBJS) $(HEIF_OBJS) $(HTTP_SOURCES:.c=.o) $(STORE_SOURCES:.c=.o)
 ALL_OBJS = $(sort $(OBJS) $(ROOM_OBJS) $(MAIN_OBJS) test/rogue/rogue.o)
 
 # Rules of our own: object directories are made, headers are tracked, and
@@ -165,6 +168,10 @@ src/image/%.o: src/image/%.c
 	$(COMPILE.room) $(IMAGE_CFLAGS) $(track) -o $@ $<
 
 src/http/%.o: src/http/%.c
+	@mkdir -p $(@D)
+	$(COMPILE.room) $(track) -o $@ $<
+
+src/store/%.o: src/store/%.c
 	@mkdir -p $(@D)
 	$(COMPILE.room) $(track) -o $@ $<
 
@@ -223,12 +230,13 @@ unit: $(UNIT_PROGRAMS)
 $(UNIT_PROGRAMS): %: %.c $(ROOM_OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(ROOM_CFLAGS) $(ROOM_CPPFLAGS) -I$(srcdir)/src $< $(filter-out src/helper/codec.o,$(filter %.o,$^)) \
-		$(ROOM_LDFLAGS) $(CODEC_LIBS) $(HEIF_LIBS) -o $@
+		$(ROOM_LDFLAGS) $(CODEC_LIBS) $(HEIF_LIBS) $(STORE_LIBS) -o $@
 
 FUZZ_CC ?= clang
 FUZZ_CFLAGS = -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fwrapv -fno-strict-aliasing \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_OBJS = $(addprefix fuzz-objects/,$(FACTS_SOURCES:.c=.o) $(HTTP_SOURCES:.c=.o) $(IMAGE_SOURCES:.c=.o) $(HEIF_OBJS))
+FUZZ_OBJS = $(addprefix fuzz-objects/,$(FACTS_SOURCES:.c=.o) $(HTTP_SOURCES:.c=.o) $(STORE_SOURCES:.c=.o) $(IMAGE_SOURCES:.c=.o) \
+	$(HEIF_OBJS))
 
 fuzz: $(FUZZ_PROGRAMS)
 
@@ -242,6 +250,6 @@ fuzz-objects/%.o: %.c
 $(FUZZ_PROGRAMS): %: %.c $(FUZZ_OBJS)
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer $(filter-out -D_FORTIFY_SOURCE=2,$(ROOM_CPPFLAGS)) \
-		-I$(srcdir)/src $< $(filter %.o,$^) $(CODEC_LIBS) $(HEIF_LIBS) -o $@
+		-I$(srcdir)/src $< $(filter %.o,$^) $(CODEC_LIBS) $(HEIF_LIBS) $(STORE_LIBS) -o $@
 
 .PHONY: rogue unit fuzz install-programs uninstall-programs

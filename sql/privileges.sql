@@ -49,3 +49,6 @@ SELECT n.nspname, c.relname, c.relkind, obj_description(c.oid, 'pg_class') IS NO
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
 	ORDER BY 1, 2;
+SELECT fdwname, fdwhandler::regproc AS handler, fdwvalidator::regproc AS validator,
+	has_foreign_data_wrapper_privilege('public', oid, 'usage') AS public, obj_description(oid, 'pg_foreign_data_wrapper') IS NOT NULL AS comment
+	FROM pg_foreign_data_wrapper ORDER BY fdwname;

@@ -8,6 +8,7 @@
  *	  image/	pixels; plain C over the codec libraries, in the codec process
  *	  helper/	the codec programs, their sandbox, and the wire to them
  *	  http/		how a value answers an HTTP request; plain C, in the server
+ *	  store/	keys, URLs and signatures of objects; plain C, in the server
  *	  db/		PostgreSQL: functions, triggers, procedures, the codec's client
  *
  * Settings that protect the server from its users can be set by superusers
@@ -37,6 +38,7 @@ int			mediastore_max_frames = 1000;
 int			mediastore_codec_memory = 1024;
 int			mediastore_codec_timeout = 30 * 1000;
 int			mediastore_helper_idle = 60;
+char	   *mediastore_credentials_file = NULL;
 
 static char *formats_setting = NULL;
 static uint32 formats_enabled = 0;	/* bit n: FactsFormat n */
@@ -129,6 +131,17 @@ assign_formats(const char *newval pg_attribute_unused(), void *extra)
 	formats_enabled = *(uint32 *) extra;
 }
 
+/* check_hook: a backend's own directory is the data directory, and no place for it. */
+static bool
+check_credentials_file(char **newval, void **extra pg_attribute_unused(),
+					   GucSource source pg_attribute_unused())
+{
+	if ((*newval)[0] == '\0' || is_absolute_path(*newval))
+		return true;
+	GUC_check_errdetail("The path must be absolute.");
+	return false;
+}
+
 /*
  * Called when the module is loaded: in a backend, or in the postmaster when
  * preloaded.  So it starts nothing and registers nothing but settings.
@@ -185,6 +198,14 @@ _PG_init(void)
 							&mediastore_helper_idle,
 							60, 1, 24 * 60 * 60,
 							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
+
+	DefineCustomStringVariable("mediastore.credentials_file",
+							   "Sets the file of the server's own credentials for stores.",
+							   "In the format of AWS's tools; for foreign servers that a superuser owns.",
+							   &mediastore_credentials_file,
+							   "",
+							   PGC_SUSET, GUC_SUPERUSER_ONLY,
+							   check_credentials_file, NULL, NULL);
 
 	MarkGUCPrefixReserved("mediastore");
 }

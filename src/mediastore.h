@@ -20,6 +20,9 @@ extern PGDLLIMPORT int mediastore_codec_memory; /* MB */
 extern PGDLLIMPORT int mediastore_codec_timeout;	/* ms */
 extern PGDLLIMPORT int mediastore_helper_idle;	/* s */
 
+/* The server's own credentials for stores: an absolute path, or "". */
+extern PGDLLIMPORT char *mediastore_credentials_file;
+
 /* Whether mediastore.formats names the format. */
 extern bool mediastore_format_enabled(FactsFormat format);
 

@@ -200,6 +200,7 @@ header	gif_lib.h		libgif-dev
 library	libtiff-4		libtiff-dev
 library	zimg			libzimg-dev
 library	lcms2			liblcms2-dev
+library	libcrypto		libssl-dev
 library	libheif			libheif-dev
 library	libseccomp		libseccomp-dev
 '

@@ -11,6 +11,7 @@
 #define MEDIASTORE_COMPAT_H
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
 #include "fmgr.h"
 #include "utils/acl.h"
@@ -35,9 +36,11 @@
 #if PG_VERSION_NUM >= 160000
 #define relation_ownercheck(oid, role) object_ownercheck(RelationRelationId, oid, role)
 #define namespace_aclcheck(oid, role, mode) object_aclcheck(NamespaceRelationId, oid, role, mode)
+#define foreign_server_aclcheck(oid, role, mode) object_aclcheck(ForeignServerRelationId, oid, role, mode)
 #else
 #define relation_ownercheck(oid, role) pg_class_ownercheck(oid, role)
 #define namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
+#define foreign_server_aclcheck(oid, role, mode) pg_foreign_server_aclcheck(oid, role, mode)
 #endif
 
 /* 17: extensions can name their wait events */
