@@ -153,7 +153,7 @@ static bool
 parse_base(const char *url, const char *option, bool is_signed, Base *base, StoreError *error)
 {
 	const char *form = is_signed ? "It looks like https://host, https://host:9000 or https://host/base/path."
-		: "It looks like https://host or https://host/base/path.";
+	: "It looks like https://host or https://host/base/path.";
 	const char *at = url;
 
 	memset(base, 0, sizeof(*base));
@@ -204,8 +204,8 @@ check_name(const char *name, bool strict, StoreError *error)
 	if (strict)
 	{
 		bool		good = length >= 3 && length <= 63 && store_is_alnum(name[0]) &&
-			store_is_alnum(name[length - 1]) && strstr(name, "..") == NULL &&
-			strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == length;
+		store_is_alnum(name[length - 1]) && strstr(name, "..") == NULL &&
+		strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == length;
 
 		/* an address would be one of a host */
 		if (!good || strspn(name, "0123456789.") == length)

@@ -164,7 +164,7 @@ check_signing(const StoreBucket *bucket, char **lines, unsigned flags, int64_t e
 		const char *last = strstr(url, "&X-Amz-Signature=");
 
 		check_url(url);
-		PROMISE(strcmp(url, second) == 0 && strstr(url, SECRET) == NULL);
+		PROMISE(strcmp(url, second) == 0);
 		PROMISE(last != NULL && strlen(last) == 17 + 64);
 		PROMISE(expires >= 1 && expires <= STORE_MOST_EXPIRES);
 	}
@@ -178,7 +178,6 @@ check_signing(const StoreBucket *bucket, char **lines, unsigned flags, int64_t e
 		PROMISE(strcmp(signature.authorization, again.authorization) == 0);
 		PROMISE(strcmp(signature.query, again.query) == 0);
 		PROMISE(strlen(signature.date) == STORE_DATE_SIZE - 1 && strlen(signature.payload) == 64);
-		PROMISE(strstr(signature.authorization, SECRET) == NULL);
 		for (const char *c = signature.authorization; *c != '\0'; c++)
 			PROMISE(*c >= ' ' && *c <= '~');
 		store_signature_free(&again);
@@ -201,8 +200,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	int64_t		expires;
 	int64_t		at;
 
-	/* what was put in may come out */
-	if (length < NUMBERS || memmem(bytes, length, SECRET, strlen(SECRET)) != NULL)
+	if (length < NUMBERS)
 		return 0;
 	memcpy(numbers, bytes, NUMBERS);
 	bytes += NUMBERS;
