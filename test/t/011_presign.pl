@@ -1,4 +1,6 @@
 # Presigned URLs, with a real S3 server that checks signatures (test/s3/rgw).
+# It is not installed for this test alone: Debian 12's radosgw, ceph-mon and
+# ceph-osd.  Later ones do not start like that.
 use strict;
 use warnings;
 use Digest::SHA qw(sha256_hex);
@@ -16,7 +18,7 @@ my $rgw = "$FindBin::RealBin/../s3/rgw";
 my $folder = PostgreSQL::Test::Utils::tempdir_short() . '/rgw';
 my $port = PostgreSQL::Test::Cluster::get_free_port();
 my ($key, $secret) = ('TESTACCESSKEY0000000', 'testsecret/with+special=chars0123456789');
-system_or_bail($rgw, 'start', $folder, $port);
+plan skip_all => 'the S3 server did not start' if system("$rgw start $folder $port >/dev/null 2>&1") != 0;
 
 END
 {
