@@ -87,10 +87,18 @@ SELECT url_with(options, 'a/b.webp') FROM (VALUES
 	(11, $$bucket 'examplebucket', region 'eu-central-1', public_url 'https://cdn.example.com/m/', prefix 'media/'$$)) AS store (nr, options)
 	ORDER BY nr;
 SELECT media_url('photos', key) FROM (VALUES
-	(1, 'a b+c'), (2, 'a%2Fb'), (3, 'ä/日本/😀'), (4, 'a//b'), (5, '../x'), (6, '/a'), (7, 'a?b#c&d=e'), (8, $$~!*'()_.-$$)) AS odd (nr, key) ORDER BY nr;
+	(1, 'a b+c'), (2, 'a%2Fb'), (3, 'ä/日本/😀'), (4, 'a//b'), (5, '..x/.y'), (6, '/a'), (7, 'a?b#c&d=e'), (8, $$~!*'()_.-$$)) AS odd (nr, key) ORDER BY nr;
 SELECT nr, try(format('SELECT media_url(%L, %L)', 'photos', key)) AS sqlstate FROM (VALUES
 	(1, ''), (2, E'a\nb'), (3, E'a\x7fb')) AS bad (nr, key) ORDER BY nr;
 SELECT try(format('SELECT media_url(%L, %L)', 'photos', repeat('x', 1025)));
+-- what clients take out of an URL would make it another object's
+SELECT media_url('photos', '../x');
+BEGIN;
+ALTER SERVER photos OPTIONS (ADD prefix 'media/.');
+CREATE USER MAPPING FOR PUBLIC SERVER photos OPTIONS (access_key_id 'AKIA', secret_access_key 'dontshow');
+SELECT nr, try(format('SELECT media_url(%L, %L)', 'photos', key)) AS url, try(format('SELECT media_presign(%L, %L)', 'photos', key)) AS signed
+	FROM (VALUES (1, 'a/..'), (2, 'a/./b'), (3, './x'), (4, '/x'), (5, 'a/.../b'), (6, '.a/b..')) AS dots (nr, key) ORDER BY nr;
+ROLLBACK;
 SELECT media_url(NULL, 'a'), media_url('photos', NULL);
 SELECT media_url('files', 'a.webp');
 BEGIN;

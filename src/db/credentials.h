@@ -14,6 +14,11 @@
  * server says what is signed with them, and for whom.  A mapping without keys
  * is an error: else a user could turn PUBLIC's off and get at what comes after.
  *
+ * Two things are beyond us.  Whoever has USAGE on a server can drop his own
+ * mapping, so one cannot narrow what he may do: a server is for those who may
+ * have what comes after, too.  And REASSIGN OWNED to a superuser makes servers
+ * that others have described a superuser's, with the USAGE they have granted.
+ *
  * No secret is part of any message.
  *
  *-------------------------------------------------------------------------

@@ -29,13 +29,22 @@
 PG_FUNCTION_INFO_V1(media_url);
 PG_FUNCTION_INFO_V1(media_presign);
 
-/* A key as stores take it. */
+/*
+ * A key as stores take it, whose URL is the same for all who follow it:
+ * whoever may use a store is to get no further than its prefix.
+ */
 static const char *
-key_argument(const text *argument)
+key_argument(const StoreServer *store, const text *argument)
 {
-	char	   *key = text_to_cstring(argument);
+	char	   *text = text_to_cstring(argument);
+	const char *key = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
 
-	return pg_server_to_any(key, (int) strlen(key), PG_UTF8);
+	if (store_key_has_dots(store->bucket.prefix, key))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key has a segment \".\" or \"..\""),
+				 errhint("Clients take it out of an URL, which is another object's then.")));
+	return key;
 }
 
 /*
@@ -69,7 +78,7 @@ Datum
 media_url(PG_FUNCTION_ARGS)
 {
 	StoreServer *store = store_server(NameStr(*PG_GETARG_NAME(0)));
-	const char *key = key_argument(PG_GETARG_TEXT_PP(1));
+	const char *key = key_argument(store, PG_GETARG_TEXT_PP(1));
 	StoreError	error;
 
 	if (store->type == STORE_TYPE_FILE)
@@ -146,7 +155,7 @@ media_presign(PG_FUNCTION_ARGS)
 						store->server->servername)));
 
 	memset(&presign, 0, sizeof(presign));
-	presign.key = key_argument(PG_GETARG_TEXT_PP(1));
+	presign.key = key_argument(store, PG_GETARG_TEXT_PP(1));
 	presign.expires = seconds_of(PG_GETARG_INTERVAL_P(2));
 	presign.method = text_to_cstring(PG_GETARG_TEXT_PP(3));
 	presign.at = unix_time(PG_ARGISNULL(4) ? GetCurrentStatementStartTimestamp() : PG_GETARG_TIMESTAMPTZ(4));

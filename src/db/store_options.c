@@ -29,6 +29,13 @@
 #define NO_BUCKET		"none"
 #define NO_ENDPOINT		"http://localhost"
 
+/*
+ * People write passwords into URLs, and secrets where no option takes them.
+ * So a statement with options that are wrong stays out of the log, and so does
+ * its context, where the statement is again if a function has executed it.
+ */
+#define HIDE_STATEMENT	errhidestmt(true), errhidecontext(true)
+
 PG_FUNCTION_INFO_V1(media_store_validator);
 
 /* The options of a server, as text in the server's encoding, or NULL. */
@@ -77,7 +84,6 @@ field(ServerOptions *options, const ServerOption *option)
 	return (const char **) ((char *) options + option->offset);
 }
 
-/* People write passwords into URLs: such a statement stays out of the log. */
 void
 store_raise(const StoreError *error)
 {
@@ -91,15 +97,19 @@ store_raise(const StoreError *error)
 			(errcode(sqlstate),
 			 errmsg("%s", error->message),
 			 error->hint[0] != '\0' ? errhint("%s", error->hint) : 0,
-			 errhidestmt(error->status == STORE_BAD_BUCKET)));
+			 errhidestmt(error->status == STORE_BAD_BUCKET),
+			 errhidecontext(error->status == STORE_BAD_BUCKET)));
 }
 
 /* --- what an option may be ------------------------------------------------ */
 
+/* Where bytes have no encoding, it is the store room that looks at them. */
 static const char *
 to_utf8(const char *text)
 {
-	return text == NULL ? NULL : pg_server_to_any(text, (int) strlen(text), PG_UTF8);
+	if (text == NULL || GetDatabaseEncoding() == PG_SQL_ASCII)
+		return text;
+	return pg_server_to_any(text, (int) strlen(text), PG_UTF8);
 }
 
 /* As the store room puts it: the option, and what is wrong with it. */
@@ -108,7 +118,8 @@ bad_value(const char *name, const char *why)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("%s %s", name, why)));
+			 errmsg("%s %s", name, why),
+			 HIDE_STATEMENT));
 }
 
 /* An absolute path that no ".." makes another than it looks. */
@@ -181,7 +192,6 @@ make_bucket(StoreBucket *bucket, const ServerOptions *options)
 
 /* --- the validator -------------------------------------------------------- */
 
-/* The statement stays out of the log: it may have a secret at a wrong place. */
 _Noreturn static void
 unknown_option(const char *name, const StringInfoData *valid)
 {
@@ -191,7 +201,7 @@ unknown_option(const char *name, const StringInfoData *valid)
 			 valid->len > 0 ?
 			 errhint("Valid options in this context are: %s", valid->data) :
 			 errhint("There are no valid options in this context."),
-			 errhidestmt(true)));
+			 HIDE_STATEMENT));
 }
 
 static void
@@ -238,7 +248,8 @@ check_together(ServerOptions *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("neither option \"bucket\" nor option \"root\" is given"),
-				 errhint("A server of type s3 needs a bucket, one of type file a root.")));
+				 errhint("A server of type s3 needs a bucket, one of type file a root."),
+				 HIDE_STATEMENT));
 
 	initStringInfo(&valid);
 	for (size_t i = 0; i < lengthof(server_options); i++)
@@ -255,7 +266,8 @@ check_together(ServerOptions *options)
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("option \"%s\" does not go with option \"%s\"",
 						wrong, options->root == NULL ? "bucket" : "root"),
-				 errhint("Valid options in this context are: %s", valid.data)));
+				 errhint("Valid options in this context are: %s", valid.data),
+				 HIDE_STATEMENT));
 	pfree(valid.data);
 }
 
@@ -272,14 +284,12 @@ check_server(List *list)
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 				 errmsg("permission denied to set option \"root\""),
-				 errhint("Only superusers may set the options of a server that has it.")));
+				 errhint("Only superusers may set the options of a server that has it."),
+				 HIDE_STATEMENT));
 	make_bucket(&bucket, &options);
 }
 
-/*
- * The options of a user mapping.  What was said is kept out of the message,
- * and the statement that said it out of the log.
- */
+/* The options of a user mapping.  What was said is kept out of the message. */
 static void
 check_mapping(List *list)
 {
@@ -306,7 +316,7 @@ check_mapping(List *list)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("%s is empty", mapping_options[i]),
-					 errhidestmt(true)));
+					 HIDE_STATEMENT));
 		given[i] = true;
 	}
 	if (given[0] != given[1] || (given[2] && !given[0]))
@@ -314,7 +324,7 @@ check_mapping(List *list)
 				(errcode(ERRCODE_FDW_OPTION_NAME_NOT_FOUND),
 				 errmsg("option \"%s\" is missing", mapping_options[given[0] ? 1 : 0]),
 				 errhint("An access_key_id and a secret_access_key go together."),
-				 errhidestmt(true)));
+				 HIDE_STATEMENT));
 }
 
 Datum

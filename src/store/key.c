@@ -37,6 +37,13 @@ static const struct
 #define NAME_COUNT		(sizeof(names) / sizeof(names[0]))
 #define NAMES_HINT		"Names are {table}, {column}, {pk}, {index}, {sha256}, {uuid}, {ext}, {date} and {timestamp}."
 
+static bool
+is_dots(const char *segment, size_t length)
+{
+	return (length == 1 && segment[0] == '.') ||
+		(length == 2 && segment[0] == '.' && segment[1] == '.');
+}
+
 /* Whether each segment can be the name of a file or folder. */
 static bool
 check_segments(const char *key, StoreError *error)
@@ -50,8 +57,7 @@ check_segments(const char *key, StoreError *error)
 		if (length == 0)
 			return store_fail(error, STORE_BAD_KEY, NULL, NULL,
 							  "key begins or ends with a slash or has two in a row");
-		if ((length == 1 && segment[0] == '.') ||
-			(length == 2 && segment[0] == '.' && segment[1] == '.'))
+		if (is_dots(segment, length))
 			return store_fail(error, STORE_BAD_KEY, NULL, NULL,
 							  "key has a segment \".\" or \"..\"");
 		if (length > SEGMENT_MOST)
@@ -87,6 +93,25 @@ store_key_check(const char *prefix, const char *key, bool segments, StoreError *
 		return check_segments(whole, error);
 	}
 	return true;
+}
+
+bool
+store_key_has_dots(const char *prefix, const char *key)
+{
+	char		whole[STORE_KEY_MOST + 1];	/* a key has no more */
+	const char *segment = whole;
+
+	snprintf(whole, sizeof(whole), "%s%s", prefix != NULL ? prefix : "", key);
+	for (;;)
+	{
+		size_t		length = strcspn(segment, "/");
+
+		if (is_dots(segment, length))
+			return true;
+		if (segment[length] == '\0')
+			return false;
+		segment += length + 1;
+	}
 }
 
 /* --- templates ----------------------------------------------------------- */

@@ -201,6 +201,14 @@ extern void store_signature_free(StoreSignature *signature);
 extern bool store_key_check(const char *prefix, const char *key, bool segments,
 							StoreError *error);
 
+/*
+ * Whether a key (behind prefix, which may be NULL) has a segment "." or "..".
+ * S3 takes such a key, but a client that is given its URL takes the segment
+ * out (RFC 3986, 5.2.4) and asks for another object, beside the prefix or in
+ * another bucket even.
+ */
+extern bool store_key_has_dots(const char *prefix, const char *key);
+
 /* The names that a template may use, each in braces: bits of a set. */
 typedef enum StoreKeyName
 {

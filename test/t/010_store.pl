@@ -102,6 +102,28 @@ foreach my $option (q{secret_access_key 'dontshow-server'}, q{endpoint 'https://
 	isnt($status, 0, 'a secret of a server');
 	unlike($error, qr/dontshow/, 'is refused without being shown');
 }
+# with something else wrong beside the secret, or from a function, whose
+# statement is the context of its error
+foreach my $statement (
+	q{CREATE SERVER wrong FOREIGN DATA WRAPPER mediastore OPTIONS (bucket 'ours', path_style 'maybe', endpoint 'https://user:dontshow-value@example.com')},
+	q{CREATE SERVER wrong FOREIGN DATA WRAPPER mediastore OPTIONS (root '/srv', endpoint 'https://user:dontshow-together@example.com')},
+	q{CREATE SERVER wrong FOREIGN DATA WRAPPER mediastore OPTIONS (endpoint 'https://user:dontshow-neither@example.com')},
+	q{CREATE SERVER wrong FOREIGN DATA WRAPPER mediastore OPTIONS (bucket 'ours', endpoint 'https://user:dontshow-endpoint@example.com')},
+	q{CREATE SERVER wrong FOREIGN DATA WRAPPER mediastore OPTIONS (bucket 'ours', secret_access_key 'dontshow-server')},
+	q{CREATE USER MAPPING FOR PUBLIC SERVER ours OPTIONS (access_key_id 'AKIA', secret_acces_key 'dontshow-misspelt')},
+	q{CREATE USER MAPPING FOR PUBLIC SERVER ours OPTIONS (secret_access_key 'dontshow-alone')},
+	q{CREATE USER MAPPING FOR PUBLIC SERVER ours OPTIONS (access_key_id '', secret_access_key 'dontshow-beside')})
+{
+	isnt($node->psql('postgres', $statement), 0, 'a statement with a secret is refused');
+	isnt($node->psql('postgres', "DO \$\$ BEGIN $statement; END \$\$"), 0, 'and so is it in a function');
+}
+ok(slurp_file($node->logfile) !~ /dontshow/, 'neither gets into the log');
+$node->safe_psql('postgres', q{CREATE DATABASE bytes ENCODING 'SQL_ASCII' TEMPLATE template0});
+$node->safe_psql('bytes', 'CREATE EXTENSION mediastore');
+my ($refused, undef, $why) = $node->psql('bytes', q{CREATE SERVER wrong FOREIGN DATA WRAPPER mediastore
+	OPTIONS (bucket 'ours', endpoint E'https://user:dontshow-\\xe4@example.com')});
+isnt($refused, 0, 'an endpoint that is no UTF-8');
+like($why, qr/ERROR:  endpoint must not have a user name/, 'is looked at as any other');
 
 # dump and restore
 $node->safe_psql('postgres', q{CREATE USER MAPPING FOR reader SERVER ours

@@ -611,41 +611,46 @@ test_keys(void)
 		const char *key;
 		bool		good;		/* for S3 */
 		bool		path;		/* for files, too */
+		bool		dots;		/* not for URLs that others follow */
 	}			cases[] = {
-		{NULL, "a", true, true},
-		{NULL, "a/b/c.webp", true, true},
-		{NULL, "a b+c%d \xf0\x9f\x8c\xb3", true, true},
-		{NULL, "...", true, true},
-		{NULL, "..a/.b", true, true},
-		{NULL, "/a", true, false},
-		{NULL, "a/", true, false},
-		{NULL, "a//b", true, false},
-		{NULL, "/", true, false},
-		{NULL, ".", true, false},
-		{NULL, "..", true, false},
-		{NULL, "../a", true, false},
-		{NULL, "a/../b", true, false},
-		{NULL, "a/./b", true, false},
-		{NULL, "a/..", true, false},
-		{"m/", "a", true, true},
-		{"m", "a", true, true},
-		{"m/", "/a", true, false},
-		{".", ".", true, false},
-		{"../", "a", true, false},
-		{"", "a", true, true},
-		{NULL, NULL, false, false},
-		{NULL, "", false, false},
-		{"m/", "", false, false},
-		{NULL, "a\nb", false, false},
-		{NULL, "a\x7f", false, false},
-		{NULL, "a\xc2\x85", false, false},	/* C1 */
-		{NULL, "a\xc2\xa0", true, true},
-		{NULL, "a\xff", false, false},
-		{NULL, "a\xc3", false, false},
-		{NULL, "\xc0\xaf", false, false},	/* an overlong slash */
-		{NULL, "\xed\xa0\x80", false, false},	/* a surrogate */
-		{NULL, "\xf4\x90\x80\x80", false, false},
-		{"\n", "a", false, false},
+		{NULL, "a", true, true, false},
+		{NULL, "a/b/c.webp", true, true, false},
+		{NULL, "a b+c%d \xf0\x9f\x8c\xb3", true, true, false},
+		{NULL, "...", true, true, false},
+		{NULL, "..a/.b", true, true, false},
+		{NULL, "/a", true, false, false},
+		{NULL, "a/", true, false, false},
+		{NULL, "a//b", true, false, false},
+		{NULL, "/", true, false, false},
+		{NULL, ".", true, false, true},
+		{NULL, "..", true, false, true},
+		{NULL, "../a", true, false, true},
+		{NULL, "a/../b", true, false, true},
+		{NULL, "a/./b", true, false, true},
+		{NULL, "a/..", true, false, true},
+		{NULL, "/.", true, false, true},
+		{NULL, "a/./", true, false, true},
+		{"m/.", "./a", true, false, true},
+		{"m/.", ".a", true, true, false},
+		{"m/", "a", true, true, false},
+		{"m", "a", true, true, false},
+		{"m/", "/a", true, false, false},
+		{".", ".", true, false, true},
+		{"../", "a", true, false, true},
+		{"", "a", true, true, false},
+		{NULL, NULL, false, false, false},
+		{NULL, "", false, false, false},
+		{"m/", "", false, false, false},
+		{NULL, "a\nb", false, false, false},
+		{NULL, "a\x7f", false, false, false},
+		{NULL, "a\xc2\x85", false, false, false},	/* C1 */
+		{NULL, "a\xc2\xa0", true, true, false},
+		{NULL, "a\xff", false, false, false},
+		{NULL, "a\xc3", false, false, false},
+		{NULL, "\xc0\xaf", false, false, false},	/* an overlong slash */
+		{NULL, "\xed\xa0\x80", false, false, false},	/* a surrogate */
+		{NULL, "\xf4\x90\x80\x80", false, false, false},
+		{"\n", "a", false, false, false},
 	};
 	char		text[STORE_KEY_MOST + 2];
 	StoreError	error;
@@ -657,6 +662,8 @@ test_keys(void)
 		CHECK_EQUAL(store_key_check(cases[i].prefix, cases[i].key, false, &error), cases[i].good);
 		CHECK_EQUAL(error.status, cases[i].good ? STORE_OK : STORE_BAD_KEY);
 		CHECK_EQUAL(store_key_check(cases[i].prefix, cases[i].key, true, &error), cases[i].path);
+		if (cases[i].good)
+			CHECK_EQUAL(store_key_has_dots(cases[i].prefix, cases[i].key), cases[i].dots);
 	}
 	check_subject = "";
 
