@@ -209,8 +209,10 @@ COPY (SELECT line FROM (VALUES (1, '# mine'), (2, 'aws_access_key_id = AKIAOUTSI
 	(14, '[half]'), (15, 'aws_secret_access_key = dontshow'), (16, '[unclosed'), (17, 'aws_access_key_id = AKIAUNCLOSED')) AS file (nr, line) ORDER BY nr)
 	TO PROGRAM :'write';
 SET mediastore.credentials_file = :'file';
+SELECT media_presign('photos', 'a');
+ALTER SERVER photos OPTIONS (ADD profile 'default');
 SELECT substring(media_presign('photos', 'a') FROM 'X-Amz-Credential=([^%]*)') AS signed_by;
-ALTER SERVER photos OPTIONS (ADD profile 'other');
+ALTER SERVER photos OPTIONS (SET profile 'other');
 SELECT substring(media_presign('photos', 'a') FROM 'X-Amz-Credential=([^%]*)') AS signed_by,
 	substring(media_presign('photos', 'a') FROM 'X-Amz-Security-Token=([^&]*)') AS token;
 ALTER SERVER photos OPTIONS (SET profile 'half');
@@ -218,15 +220,19 @@ SELECT media_presign('photos', 'a');
 ALTER SERVER photos OPTIONS (SET profile 'unclosed');
 SELECT media_presign('photos', 'a');
 ALTER SERVER photos OPTIONS (SET profile 'other');
--- is for those that may use a superuser's server, who don't get to see its name
+-- is for those that may use the server, who don't get to see its name
 SET ROLE regress_mediastore_user;
 SELECT substring(media_presign('photos', 'a') FROM 'X-Amz-Credential=([^%]*)') AS signed_by;
 SELECT try('SHOW mediastore.credentials_file'), try($$SET mediastore.credentials_file = '/etc/passwd'$$);
 RESET ROLE;
--- and not for others' servers
+-- and not for others' servers, whoever owns them later
 SET ROLE regress_mediastore_owner;
 SELECT media_presign('mine', 'a');
+ALTER SERVER mine OPTIONS (ADD profile 'default');
 RESET ROLE;
+ALTER SERVER mine OWNER TO CURRENT_USER;
+SELECT media_presign('mine', 'a');
+ALTER SERVER mine OWNER TO regress_mediastore_owner;
 -- nor if others can read it, or it is none
 \set open 'cat >/dev/null; chmod 644 ' :file
 COPY (SELECT) TO PROGRAM :'open';

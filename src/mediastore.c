@@ -201,7 +201,7 @@ _PG_init(void)
 
 	DefineCustomStringVariable("mediastore.credentials_file",
 							   "Sets the file of the server's own credentials for stores.",
-							   "In the format of AWS's tools; for foreign servers that a superuser owns.",
+							   "In the format of AWS's tools; for foreign servers with the option \"profile\".",
 							   &mediastore_credentials_file,
 							   "",
 							   PGC_SUSET, GUC_SUPERUSER_ONLY,

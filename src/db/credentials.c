@@ -260,7 +260,8 @@ from_file(StoreCredentials *credentials, const ForeignServer *server, const char
 
 	if (mediastore_credentials_file == NULL || mediastore_credentials_file[0] == '\0')
 	{
-		if (profile == NULL)
+		/* the environment is the default profile of a server without a file */
+		if (strcmp(profile, "default") == 0)
 			return false;
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
@@ -270,13 +271,10 @@ from_file(StoreCredentials *credentials, const ForeignServer *server, const char
 	}
 
 	text = read_file(&size);
-	found = read_profile(credentials, text, profile ? profile : "default");
+	found = read_profile(credentials, text, profile);
 	explicit_bzero(text, size);
 	pfree(text);
 
-	/* who names a profile does not mean the environment */
-	if (!found && profile == NULL)
-		return false;
 	if (credentials->access_key_id == NULL || credentials->secret_access_key == NULL)
 	{
 		credentials_wipe(credentials);
@@ -284,7 +282,7 @@ from_file(StoreCredentials *credentials, const ForeignServer *server, const char
 				(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 				 found ?
 				 errmsg("profile \"%s\" of the credentials file has no aws_access_key_id and aws_secret_access_key",
-						profile ? profile : "default") :
+						profile) :
 				 errmsg("the credentials file has no profile \"%s\"", profile),
 				 FILE_DETAIL));
 	}
@@ -312,12 +310,10 @@ from_environment(StoreCredentials *credentials)
 void
 credentials_find(StoreCredentials *credentials, const ForeignServer *server, const char *profile)
 {
-	bool		of_superuser = superuser_arg(server->owner);
-
 	memset(credentials, 0, sizeof(*credentials));
 	if (from_mapping(credentials, server))
 		return;
-	if (of_superuser &&
+	if (profile != NULL &&
 		(from_file(credentials, server, profile) || from_environment(credentials)))
 		return;
 
@@ -325,8 +321,6 @@ credentials_find(StoreCredentials *credentials, const ForeignServer *server, con
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_AUTHORIZATION_SPECIFICATION),
 			 errmsg("no credentials for server \"%s\"", server->servername),
-			 of_superuser ? 0 :
-			 errdetail("The server's own credentials are for servers that a superuser owns."),
-			 errhint("Credentials are looked for in a user mapping, in the file that \"mediastore.credentials_file\" names, "
-					 "and in the server's environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).")));
+			 errhint("Credentials are looked for in a user mapping; if a superuser has set the option \"profile\", also in the file that "
+					 "\"mediastore.credentials_file\" names, or else in the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY).")));
 }

@@ -5,19 +5,15 @@
  *
  * In this order:
  *	  1. the user mapping of the current user, or else of PUBLIC;
- *	  2. the file that mediastore.credentials_file names, in AWS's format, in
- *		 the profile that the server's option "profile" names, or "default";
- *	  3. the server's environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
- *		 AWS_SESSION_TOKEN.
- * The file and the environment belong to the server and not to its users: they
- * are for foreign servers that a superuser owns, since whoever owns a foreign
- * server says what is signed with them, and for whom.  A mapping without keys
- * is an error: else a user could turn PUBLIC's off and get at what comes after.
- *
- * Two things are beyond us.  Whoever has USAGE on a server can drop his own
- * mapping, so one cannot narrow what he may do: a server is for those who may
- * have what comes after, too.  And REASSIGN OWNED to a superuser makes servers
- * that others have described a superuser's, with the USAGE they have granted.
+ *	  2. if the foreign server has the option "profile", that profile of the
+ *		 file that mediastore.credentials_file names, in AWS's format;
+ *	  3. if it has it as "default", and there is no such file, the environment:
+ *		 AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
+ * The file and the environment are the database server's own.  Only superusers
+ * may set "profile", or any option of a foreign server that has it: they lend
+ * these credentials to all who have USAGE and no mapping, for the bucket they
+ * named.  A mapping cannot narrow that, for users may drop their own.  One
+ * without keys is an error.
  *
  * No secret is part of any message.
  *

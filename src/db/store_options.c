@@ -279,11 +279,16 @@ check_server(List *list)
 
 	read_server(&options, list);
 	check_together(&options);
-	/* whoever sets a root lets others write there as the server's user */
-	if (options.root != NULL && !superuser())
+
+	/*
+	 * Whoever sets a root lets others write there as the server's user, and
+	 * whoever sets a profile lets them sign with the server's credentials.
+	 */
+	if ((options.root != NULL || options.profile != NULL) && !superuser())
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set option \"root\""),
+				 errmsg("permission denied to set option \"%s\"",
+						options.root != NULL ? "root" : "profile"),
 				 errhint("Only superusers may set the options of a server that has it."),
 				 HIDE_STATEMENT));
 	make_bucket(&bucket, &options);

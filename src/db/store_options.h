@@ -4,7 +4,7 @@
  *	  Foreign servers as stores: their options, checked and read.
  *
  *	  of a server, type s3	bucket, region, endpoint, prefix, public_url,
- *							path_style, profile
+ *							path_style, profile (a superuser's to set)
  *	  of a server, type file	root (a superuser's to set), prefix, public_url
  *	  of a user mapping		access_key_id, secret_access_key, session_token
  *

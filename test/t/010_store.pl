@@ -1,4 +1,4 @@
-# Stores: the server's environment signs for a superuser's servers only, what
+# Stores: the server's environment signs where a superuser says so, what
 # was secret is not in the log, and a dump carries servers and mappings.
 use strict;
 use warnings;
@@ -47,7 +47,7 @@ $node->safe_psql(
 	CREATE ROLE reader;
 	GRANT USAGE ON FOREIGN DATA WRAPPER mediastore TO owner;
 	GRANT EXECUTE ON FUNCTION media_presign TO owner, reader;
-	CREATE SERVER ours TYPE 's3' FOREIGN DATA WRAPPER mediastore OPTIONS (bucket 'ours', region 'eu-central-1', prefix 'größe/');
+	CREATE SERVER ours TYPE 's3' FOREIGN DATA WRAPPER mediastore OPTIONS (bucket 'ours', region 'eu-central-1', prefix 'größe/', profile 'default');
 	CREATE SERVER named TYPE 's3' FOREIGN DATA WRAPPER mediastore OPTIONS (bucket 'ours', region 'eu-central-1', profile 'p');
 	GRANT USAGE ON FOREIGN SERVER ours, named TO reader;
 	SET ROLE owner;
@@ -55,13 +55,20 @@ $node->safe_psql(
 	GRANT USAGE ON FOREIGN SERVER theirs TO reader;
 });
 
-is(signer('reader', 'ours'), 'AKIAENVIRONMENT', 'the environment signs for those who may use a superuser\'s server');
+is(signer('reader', 'ours'), 'AKIAENVIRONMENT', 'the environment signs for those who may use a server with the default profile');
 like(say_of('reader', q{media_presign('ours', 'a')}), qr/&X-Amz-Security-Token=dontshow-token&/, 'with its token');
 like(signer('reader', 'named'), qr/ERROR:  server "named" names profile "p"/, 'but not where a profile is named');
 like(signer('owner', 'theirs'), qr/ERROR:  no credentials for server "theirs"/, 'nor at the server of somebody else, for its owner');
 like(signer('reader', 'theirs'), qr/ERROR:  no credentials for server "theirs"/, 'nor for others');
-$node->safe_psql('postgres', 'ALTER SERVER ours OWNER TO owner');
-like(signer('reader', 'ours'), qr/ERROR:  no credentials for server "ours"/, 'nor after that has become its owner');
+$node->safe_psql('postgres', 'CREATE ROLE heir SUPERUSER; ALTER SERVER theirs OWNER TO heir');
+like(signer('reader', 'theirs'), qr/ERROR:  no credentials for server "theirs"/, 'nor when a superuser has got it');
+$node->safe_psql('postgres', 'ALTER SERVER theirs OWNER TO owner; ALTER SERVER ours OWNER TO owner');
+is(signer('reader', 'ours'), 'AKIAENVIRONMENT', 'it signs as long as a superuser has said so');
+foreach my $change ("SET bucket 'another'", "ADD endpoint 'http://localhost'", "SET profile 'p'", 'DROP prefix')
+{
+	my ($status, undef, $error) = $node->psql('postgres', "SET ROLE owner; ALTER SERVER ours OPTIONS ($change)");
+	like($error, qr/permission denied to set option "profile"/, "for what he has said: $change");
+}
 $node->safe_psql('postgres', 'ALTER SERVER ours OWNER TO CURRENT_USER');
 $node->safe_psql('postgres', 'CREATE USER MAPPING FOR PUBLIC SERVER ours');
 like(signer('reader', 'ours'), qr/ERROR:  user mapping of "public" for server "ours" has no access_key_id/,
@@ -79,7 +86,7 @@ chmod 0600, $file;
 $node->append_conf('postgresql.conf', "mediastore.credentials_file = '$file'");
 $node->reload;
 is(signer('reader', 'named'), 'AKIAFILE', 'a profile of the file');
-like(signer('reader', 'ours'), qr/ERROR:  no credentials for server "ours"/, 'which is not the default one');
+like(signer('reader', 'ours'), qr/ERROR:  the credentials file has no profile "default"/, 'which is not the default one');
 chmod 0640, $file;
 like(signer('reader', 'named'), qr/ERROR:  the file of "mediastore.credentials_file" is open to others/, 'not when others can read it');
 unlike(signer('reader', 'named'), qr/\Q$file\E/, 'and its name is not told');
