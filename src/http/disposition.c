@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../utf8.h"
 #include "parts.h"
 
 /* Bytes of UTF-8; file systems take 255. */
@@ -26,37 +27,6 @@
 #define ENDING_MOST		16
 
 #define REPLACEMENT		'_'
-
-/*
- * The length of the UTF-8 sequence a string begins with, and its code point;
- * 0 if it is none (RFC 3629).  The string ends in a NUL, which no sequence
- * goes past.
- */
-static size_t
-utf8_sequence(const unsigned char *text, uint32_t *code)
-{
-	static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-	size_t		length;
-
-	if (text[0] < 0x80)
-	{
-		*code = text[0];
-		return 1;
-	}
-	if (text[0] < 0xc2 || text[0] > 0xf4)
-		return 0;
-	length = text[0] < 0xe0 ? 2 : text[0] < 0xf0 ? 3 : 4;
-	*code = text[0] & (0x7f >> length);
-	for (size_t i = 1; i < length; i++)
-	{
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-		*code = *code << 6 | (text[i] & 0x3f);
-	}
-	if (*code < least[length] || *code > 0x10ffff || (*code >= 0xd800 && *code <= 0xdfff))
-		return 0;
-	return length;
-}
 
 /* Whether a character must not be in a file's name. */
 static bool
@@ -103,7 +73,7 @@ clean_name(const char *filename, char name[NAME_MOST + 1])
 		char		replaced = REPLACEMENT;
 		const char *bytes = (const char *) from;
 		uint32_t	code;
-		size_t		taken = utf8_sequence(from, &code);
+		size_t		taken = utf8_sequence(bytes, &code);
 		size_t		given = taken;
 
 		if (taken == 0 || is_harmful(code))

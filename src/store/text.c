@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "../utf8.h"
 #include "parts.h"
 
 /* The end of the year 9999. */
@@ -186,30 +187,11 @@ store_is_encoded(const char *text)
 size_t
 store_utf8(const char *text, bool *control)
 {
-	static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
-	const unsigned char *bytes = (const unsigned char *) text;
-	size_t		length;
 	uint32_t	code;
+	size_t		length = utf8_sequence(text, &code);
 
-	if (bytes[0] < 0x80)
-	{
-		*control = bytes[0] < 0x20 || bytes[0] == 0x7f;
-		return 1;
-	}
-	if (bytes[0] < 0xc2 || bytes[0] > 0xf4)
-		return 0;
-	length = bytes[0] < 0xe0 ? 2 : bytes[0] < 0xf0 ? 3 : 4;
-	code = bytes[0] & (0x7f >> length);
-	/* the NUL at the end of the string is no continuation */
-	for (size_t i = 1; i < length; i++)
-	{
-		if ((bytes[i] & 0xc0) != 0x80)
-			return 0;
-		code = code << 6 | (bytes[i] & 0x3f);
-	}
-	if (code < least[length] || code > 0x10ffff || (code >= 0xd800 && code <= 0xdfff))
-		return 0;
-	*control = code < 0xa0;
+	if (length > 0)
+		*control = code < 0x20 || (code >= 0x7f && code < 0xa0);
 	return length;
 }
 
