@@ -17,6 +17,7 @@
 
 #include "compat.h"
 #include "errors.h"
+#include "result_type.h"
 #include "value.h"
 
 #define MESSAGE_SIZE 200
@@ -86,27 +87,13 @@ set_text(const char *text, Datum *value, bool *is_null)
 Datum
 media_info(PG_FUNCTION_ARGS)
 {
-	TupleDesc	descriptor = (TupleDesc) fcinfo->flinfo->fn_extra;
+	TupleDesc	descriptor = result_type(fcinfo, INFO_COLUMNS);
 	Datum		values[INFO_COLUMNS];
 	bool		nulls[INFO_COLUMNS] = {false};
 	ImageFacts	facts;
 	uint32_t	width;
 	uint32_t	height;
 	uint64		bytes = read_facts(PG_GETARG_DATUM(0), true, &facts);
-
-	/* looking the type up takes longer than reading a header */
-	if (descriptor == NULL)
-	{
-		MemoryContext old;
-
-		if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE ||
-			descriptor->natts != INFO_COLUMNS)
-			elog(ERROR, "media_info must return the type media_info");
-		old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		descriptor = BlessTupleDesc(CreateTupleDescCopy(descriptor));
-		MemoryContextSwitchTo(old);
-		fcinfo->flinfo->fn_extra = descriptor;
-	}
 
 	facts_display_size(&facts, &width, &height);
 	set_text(facts_format_name(facts.format), &values[INFO_FORMAT], &nulls[INFO_FORMAT]);

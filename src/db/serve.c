@@ -45,6 +45,7 @@
 
 #include "../http/http.h"
 #include "compat.h"
+#include "result_type.h"
 #include "value.h"
 
 /* Up to this a value is fetched as a whole: for its tag and, maybe, its body. */
@@ -454,25 +455,11 @@ headers_as_jsonb(const HttpAnswer *answer)
 Datum
 media_serve(PG_FUNCTION_ARGS)
 {
-	TupleDesc	descriptor = (TupleDesc) fcinfo->flinfo->fn_extra;
+	TupleDesc	descriptor = result_type(fcinfo, RESPONSE_COLUMNS);
 	Datum		values[RESPONSE_COLUMNS];
 	bool		nulls[RESPONSE_COLUMNS] = {false};
 	HttpRequest request = {0};
 	Served		served;
-
-	/* looking the type up takes longer than many an answer */
-	if (descriptor == NULL)
-	{
-		MemoryContext old;
-
-		if (get_call_result_type(fcinfo, NULL, &descriptor) != TYPEFUNC_COMPOSITE ||
-			descriptor->natts != RESPONSE_COLUMNS)
-			elog(ERROR, "media_serve must return the type media_response");
-		old = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
-		descriptor = BlessTupleDesc(CreateTupleDescCopy(descriptor));
-		MemoryContextSwitchTo(old);
-		fcinfo->flinfo->fn_extra = descriptor;
-	}
 
 	if (!PG_ARGISNULL(1))
 		read_request(&request, PG_GETARG_JSONB_P(1));
