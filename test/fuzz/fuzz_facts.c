@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "../../src/facts/facts.h"
+#include "input.h"
 
 typedef struct Source
 {
@@ -25,9 +26,6 @@ typedef struct Source
 	uint8_t    *piece;			/* the fetch before */
 	unsigned	fetches;
 } Source;
-
-#define PROMISE(condition) \
-	do { if (!(condition)) abort(); } while (0)
 
 /* Far beyond what any bound in the parsers lets pass. */
 #define MOST_FETCHES 200000

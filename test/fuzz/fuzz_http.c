@@ -13,28 +13,9 @@
 #include <string.h>
 
 #include "../../src/http/parts.h"
-
-#define PROMISE(condition) \
-	do { if (!(condition)) abort(); } while (0)
+#include "input.h"
 
 #define NUMBERS 18				/* flags, total, last_modified */
-
-/* Cuts the next line off, as a string of exactly its size. */
-static char *
-next_line(const uint8_t **bytes, size_t *length)
-{
-	const uint8_t *end = memchr(*bytes, '\n', *length);
-	size_t		size = end != NULL ? (size_t) (end - *bytes) : *length;
-	char	   *line = malloc(size + 1);
-
-	PROMISE(line != NULL);
-	memcpy(line, *bytes, size);
-	line[size] = '\0';
-	size += end != NULL;
-	*bytes += size;
-	*length -= size;
-	return line;
-}
 
 static void
 check_headers(const HttpAnswer *answer, const HttpContent *content)
