@@ -46,11 +46,7 @@ look(Run *run, Relation table, int elevel, RunQuery *query)
 	ListCell   *cell;
 	const char *column = quote_identifier(run->column);
 
-	if (get_attnum(RelationGetRelid(table), run->column) <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						run->column, RelationGetRelationName(table))));
+	(void) run_column_number(table, run->column);
 	if (!attached_find(table, run->column, &attached))
 	{
 		not_attached(table, run->column, elevel, false);

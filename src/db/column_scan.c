@@ -7,7 +7,6 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
@@ -16,10 +15,10 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/resowner.h"
 
 #include "column_scan.h"
 #include "compat.h"
+#include "row_key.h"
 
 /* Rows have at most a page each: what is larger lies elsewhere. */
 #define ROWS_AT_A_TIME	50
@@ -61,8 +60,7 @@ column_scan(Relation relation, AttrNumber number, const char *key, ColumnScanRow
 	initStringInfo(&query);
 	appendStringInfo(&query, "SELECT %s%s t.%s FROM %s t", key == NULL ? "" : key,
 					 key == NULL ? "" : ",", quote_identifier(NameStr(attribute->attname)),
-					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-												RelationGetRelationName(relation)));
+					 table_sql_name(relation));
 
 	SPI_connect();
 	plan = SPI_prepare(query.data, 0, NULL);
@@ -95,36 +93,4 @@ column_scan(Relation relation, AttrNumber number, const char *key, ColumnScanRow
 	SPI_cursor_close(portal);
 	SPI_finish();
 	MemoryContextDelete(row_context);
-}
-
-bool
-run_guarded(void (*work) (void *context), void *context, ErrorData **error)
-{
-	MemoryContext old_context = CurrentMemoryContext;
-	ResourceOwner old_owner = CurrentResourceOwner;
-
-	*error = NULL;
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(old_context);
-	PG_TRY();
-	{
-		work(context);
-		ReleaseCurrentSubTransaction();
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(old_context);
-		*error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-	}
-	PG_END_TRY();
-	MemoryContextSwitchTo(old_context);
-	CurrentResourceOwner = old_owner;
-
-	if (*error == NULL)
-		return true;
-	if (ERRCODE_TO_CATEGORY((*error)->sqlerrcode) == ERRCODE_OPERATOR_INTERVENTION)
-		ReThrowError(*error);
-	return false;
 }

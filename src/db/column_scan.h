@@ -38,11 +38,4 @@ extern bool column_scan_reads(Relation relation);
 extern void column_scan(Relation relation, AttrNumber number, const char *key,
 						ColumnScanRow see_row, void *context);
 
-/*
- * Does work in a subtransaction.  True if it came to its end; else *error is
- * what it raised, in the current memory context.  What is not work's fault
- * (class 57: a cancel, a shutdown) is raised again.
- */
-extern bool run_guarded(void (*work) (void *context), void *context, ErrorData **error);
-
 #endif							/* MEDIASTORE_COLUMN_SCAN_H */

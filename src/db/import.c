@@ -59,26 +59,13 @@ is_text(Oid type, bool is_array)
 	return category == TYPCATEGORY_STRING;
 }
 
-static AttrNumber
-find_column(Relation table, const char *name)
-{
-	AttrNumber	number = get_attnum(RelationGetRelid(table), name);
-
-	if (number <= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_COLUMN),
-				 errmsg("column \"%s\" of relation \"%s\" does not exist",
-						name, RelationGetRelationName(table))));
-	return number;
-}
-
 /* RunKind's look */
 static bool
 look(Run *run, Relation table, int elevel pg_attribute_unused(), RunQuery *query)
 {
 	Import	   *import = (Import *) run->context;
-	AttrNumber	path_number = find_column(table, import->path_column);
-	AttrNumber	data_number = find_column(table, run->column);
+	AttrNumber	path_number = run_column_number(table, import->path_column);
+	AttrNumber	data_number = run_column_number(table, run->column);
 	Oid			path_type = TupleDescAttr(RelationGetDescr(table), path_number - 1)->atttypid;
 	const char *path = quote_identifier(import->path_column);
 	const char *data = quote_identifier(run->column);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * row_key.c
- *	  What a row is called when it is told of.
+ *	  What a table and its rows are called in SQL.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,6 +17,13 @@
 
 #include "compat.h"
 #include "row_key.h"
+
+char *
+table_sql_name(Relation relation)
+{
+	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
+									  RelationGetRelationName(relation));
+}
 
 /*
  * Adds a column.  JSON asks for casts of types that are not PostgreSQL's own,

@@ -23,12 +23,12 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/resowner.h"
 
 #include "attached.h"
 #include "compat.h"
 #include "row_key.h"
 #include "run.h"
+#include "subtransaction.h"
 
 /*
  * How often what was locked or has moved is looked for again.  Each time is a
@@ -105,6 +105,19 @@ run_check(Oid relation, int32 batch_size)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("batch_size must be at least 1, not %d", batch_size)));
+}
+
+AttrNumber
+run_column_number(Relation table, const char *name)
+{
+	AttrNumber	number = get_attnum(RelationGetRelid(table), name);
+
+	if (number <= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("column \"%s\" of relation \"%s\" does not exist",
+						name, RelationGetRelationName(table))));
+	return number;
 }
 
 bool
@@ -345,6 +358,24 @@ keep_failure(Run *run, ItemPointer place, const ErrorData *error)
 	SPI_freetuptable(table);
 }
 
+/* One row that is visited, and what came of it. */
+typedef struct Visit
+{
+	Run		   *run;
+	ItemPointer place;
+	RowState	state;
+	uint64		before;
+	uint64		after;
+} Visit;
+
+static void
+visit_row(void *context)
+{
+	Visit	   *visit = (Visit *) context;
+
+	visit->state = do_row(visit->run, visit->place, &visit->before, &visit->after);
+}
+
 /*
  * Visits a row, in a subtransaction that its failure takes back.  The row is
  * locked in there, too: an update of a row that the outer transaction has
@@ -353,49 +384,27 @@ keep_failure(Run *run, ItemPointer place, const ErrorData *error)
 static void
 visit(Run *run, ItemPointer place)
 {
-	ResourceOwner owner = CurrentResourceOwner;
-	volatile RowState state = ROW_GONE;
-	ErrorData  *volatile error = NULL;
-	uint64		before = 0;
-	uint64		after = 0;
+	Visit		visit = {.run = run, .place = place};
+	ErrorData  *error;
 
 	run->in_element = false;
-	BeginInternalSubTransaction(NULL);
 	MemoryContextSwitchTo(run->row_memory);
 
-	PG_TRY();
+	if (!subtransaction_try(visit_row, &visit, &error))
 	{
-		state = do_row(run, place, &before, &after);
-
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(run->row_memory);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		MemoryContextSwitchTo(run->row_memory);
-		error = CopyErrorData();
-		FlushErrorState();
-
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(run->row_memory);
-		CurrentResourceOwner = owner;
-	}
-	PG_END_TRY();
-
-	if (error != NULL && run_ends_by(error->sqlerrcode))
-		ReThrowError(error);
-	if (error != NULL)
+		if (run_ends_by(error->sqlerrcode))
+			ReThrowError(error);
 		keep_failure(run, place, error);
-	else if (state == ROW_GONE || (state == ROW_OTHER && !run->batch->unsure))
+	}
+	else if (visit.state == ROW_GONE || (visit.state == ROW_OTHER && !run->batch->unsure))
 		run->missed = true;
-	else if (state == ROW_LOCKED)
+	else if (visit.state == ROW_LOCKED)
 		run->counts.locked++;
-	else if (state == ROW_CHANGED)
+	else if (visit.state == ROW_CHANGED)
 	{
 		run->counts.changed++;
-		run->counts.before += before;
-		run->counts.after += after;
+		run->counts.before += visit.before;
+		run->counts.after += visit.after;
 	}
 	run->counts.done++;
 
@@ -497,7 +506,7 @@ do_batch(Run *run, RunTable *table, uint64 at)
 		batch->element_context = psprintf(ATTACHED_CONTEXT ATTACHED_CONTEXT_ELEMENT, run->column,
 										  get_namespace_name(RelationGetNamespace(relation)),
 										  RelationGetRelationName(relation));
-		batch->name = run_table_name(relation);
+		batch->name = table_sql_name(relation);
 		batch->key = row_key_expression(relation, false);
 		table_close(relation, NoLock);
 		if (run->kind->writes)
@@ -599,7 +608,7 @@ run_execute(Run *run)
 	 * known
 	 */
 	relation = table_open(run->relation, AccessShareLock);
-	run->label = psprintf("%s.%s", run_table_name(relation), quote_identifier(run->column));
+	run->label = psprintf("%s.%s", table_sql_name(relation), quote_identifier(run->column));
 	table_close(relation, NoLock);
 	run_find_tables(run);
 

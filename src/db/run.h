@@ -143,6 +143,9 @@ extern void run_execute(Run *run);
  */
 extern uint64 run_update(Run *run, Datum argument);
 
+/* The number of a table's column; raises 42703 (undefined_column) if there is none. */
+extern AttrNumber run_column_number(Relation table, const char *name);
+
 /* Whether a trigger with that tgenabled fires in this session. */
 extern bool run_trigger_fires(char enabled);
 
@@ -184,9 +187,6 @@ extern uint64 run_scan(Run *run);
  * be dropped meanwhile.
  */
 extern Relation run_open_table(const Run *run, Oid table, LOCKMODE lockmode);
-
-/* A table's name, quoted and qualified. */
-extern char *run_table_name(Relation relation);
 
 /*
  * Commits, and begins another transaction.  Each statement of that is to see

@@ -18,9 +18,10 @@
 #include "utils/memutils.h"
 
 #include "attached.h"
-#include "column_scan.h"
 #include "compat.h"
+#include "row_key.h"
 #include "run.h"
+#include "subtransaction.h"
 
 /* A DestReceiver that keeps ctids. */
 typedef struct PlaceReceiver
@@ -44,13 +45,6 @@ run_commit(void)
 {
 	SPI_commit();
 	XactIsoLevel = XACT_READ_COMMITTED;
-}
-
-char *
-run_table_name(Relation relation)
-{
-	return quote_qualified_identifier(get_namespace_name(RelationGetNamespace(relation)),
-									  RelationGetRelationName(relation));
 }
 
 Relation
@@ -174,9 +168,9 @@ scan_table(Run *run, RunTable *table)
 	if (relation == NULL)
 		return;
 	(void) run->kind->look(run, relation, ERROR, &query);
-	search.name = run_table_name(relation);
+	search.name = table_sql_name(relation);
 	search.condition = query.condition;
-	if (!run_guarded(select_places, &search, &error))
+	if (!subtransaction_try(select_places, &search, &error))
 	{
 		if (run_ends_by(error->sqlerrcode))
 			ReThrowError(error);

@@ -26,6 +26,7 @@
 #include "array.h"
 #include "column_scan.h"
 #include "compat.h"
+#include "subtransaction.h"
 
 #define FORMATS (FACTS_FORMAT_PSD + 1)
 
@@ -113,7 +114,7 @@ count_row(void *context, HeapTuple row, TupleDesc descriptor)
 	tally->counted = false;
 	if (is_null)
 		tally->nulls++;
-	else if (!run_guarded(count_value, tally, &error))
+	else if (!subtransaction_try(count_value, tally, &error))
 	{
 		/* one picture that is there but can't be read */
 		if (!tally->counted)

@@ -20,6 +20,7 @@
 #include "compat.h"
 #include "compress.h"
 #include "row_key.h"
+#include "subtransaction.h"
 
 PG_FUNCTION_INFO_V1(media_verify);
 
@@ -139,7 +140,7 @@ verify_row(void *context, HeapTuple row, TupleDesc descriptor)
 	verification->key = heap_getattr(row, 1, descriptor, &is_null);
 	verification->is_open = false;
 	verification->in_picture = false;
-	while (!run_guarded(check_value, verification, &error))
+	while (!subtransaction_try(check_value, verification, &error))
 	{
 		report(verification, error);
 		FreeErrorData(error);

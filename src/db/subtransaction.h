@@ -1,0 +1,18 @@
+/*-------------------------------------------------------------------------
+ *
+ * subtransaction.h
+ *	  Work that may fail by itself.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MEDIASTORE_SUBTRANSACTION_H
+#define MEDIASTORE_SUBTRANSACTION_H
+
+/*
+ * Does work in a subtransaction.  True if it came to its end; else *error is
+ * what it raised, in the current memory context.  What is not work's fault
+ * (class 57: a cancel, a shutdown) is raised again.
+ */
+extern bool subtransaction_try(void (*work) (void *context), void *context, ErrorData **error);
+
+#endif							/* MEDIASTORE_SUBTRANSACTION_H */
