@@ -292,7 +292,9 @@ pg_major() { "$1" --version 2>/dev/null | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/
 
 can_build() { # PG_CONFIG
 	local pgxs
+	# the client's package has the makefiles, too, but not the headers
 	[ -x "$1" ] && pgxs=$("$1" --pgxs 2>/dev/null) && [ -f "$pgxs" ] &&
+		[ -f "$("$1" --includedir-server)/postgres.h" ] &&
 		[ -x "$("$1" --bindir)/postgres" ] && [ "$(pg_major "$1")" -ge 15 ]
 }
 
