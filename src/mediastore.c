@@ -39,6 +39,17 @@ int			mediastore_codec_memory = 1024;
 int			mediastore_codec_timeout = 30 * 1000;
 int			mediastore_helper_idle = 60;
 char	   *mediastore_credentials_file = NULL;
+int			mediastore_connect_timeout = 10 * 1000;
+int			mediastore_transfer_timeout = 10 * 60 * 1000;
+int			mediastore_stall_timeout = 30 * 1000;
+bool		mediastore_private_networks = false;
+bool		mediastore_enabled = true;
+int			mediastore_max_workers = 4;
+int			mediastore_push_concurrency = 8;
+int			mediastore_push_inflight_bytes = 64 * 1024;
+int			mediastore_max_attempts = 10;
+int			mediastore_delete_grace = 24 * 60 * 60;
+int			mediastore_max_queue_rows = 0;
 
 static char *formats_setting = NULL;
 static uint32 formats_enabled = 0;	/* bit n: FactsFormat n */
@@ -198,6 +209,83 @@ _PG_init(void)
 							&mediastore_helper_idle,
 							60, 1, 24 * 60 * 60,
 							PGC_SUSET, GUC_UNIT_S, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mediastore.connect_timeout",
+							"Sets the time that connecting to a store may take.",
+							NULL,
+							&mediastore_connect_timeout,
+							10 * 1000, 1, 60 * 60 * 1000,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mediastore.transfer_timeout",
+							"Sets the time that one transfer to or from a store may take.",
+							NULL,
+							&mediastore_transfer_timeout,
+							10 * 60 * 1000, 1, 24 * 60 * 60 * 1000,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mediastore.stall_timeout",
+							"Sets the time that a transfer may go on without a byte moving.",
+							NULL,
+							&mediastore_stall_timeout,
+							30 * 1000, 1000, 60 * 60 * 1000,
+							PGC_SUSET, GUC_UNIT_MS, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("mediastore.private_networks",
+							 "Allows stores at loopback, link-local and private addresses.",
+							 "Without it, these are for servers whose option private_network a superuser has set.",
+							 &mediastore_private_networks,
+							 false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("mediastore.enabled",
+							 "Has the worker push to stores.",
+							 NULL,
+							 &mediastore_enabled,
+							 true,
+							 PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mediastore.max_workers",
+							"Sets the number of databases that are pushed from at a time.",
+							NULL,
+							&mediastore_max_workers,
+							4, 1, 64,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mediastore.push_concurrency",
+							"Sets the number of transfers that a worker has under way.",
+							NULL,
+							&mediastore_push_concurrency,
+							8, 1, 64,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mediastore.push_inflight_bytes",
+							"Sets how many bytes the transfers of a worker may add up to.",
+							"One transfer is always allowed.",
+							&mediastore_push_inflight_bytes,
+							64 * 1024, 1024, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mediastore.max_attempts",
+							"Sets how often an object is tried before it is given up.",
+							NULL,
+							&mediastore_max_attempts,
+							10, 1, 1000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mediastore.delete_grace",
+							"Sets how long an object that no row refers to is kept.",
+							NULL,
+							&mediastore_delete_grace,
+							24 * 60 * 60, 0, INT_MAX,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+
+	DefineCustomIntVariable("mediastore.max_queue_rows",
+							"Sets how many changes may wait before more of them fail.",
+							"Zero means no limit.",
+							&mediastore_max_queue_rows,
+							0, 0, INT_MAX,
+							PGC_SUSET, 0, NULL, NULL, NULL);
 
 	DefineCustomStringVariable("mediastore.credentials_file",
 							   "Sets the file of the server's own credentials for stores.",

@@ -23,6 +23,21 @@ extern PGDLLIMPORT int mediastore_helper_idle;	/* s */
 /* The server's own credentials for stores: an absolute path, or "". */
 extern PGDLLIMPORT char *mediastore_credentials_file;
 
+/* Stores: what a transfer may take, and where it may go. */
+extern PGDLLIMPORT int mediastore_connect_timeout;	/* ms */
+extern PGDLLIMPORT int mediastore_transfer_timeout; /* ms */
+extern PGDLLIMPORT int mediastore_stall_timeout;	/* ms */
+extern PGDLLIMPORT bool mediastore_private_networks;
+
+/* Pushing: whether at all, and how much at a time. */
+extern PGDLLIMPORT bool mediastore_enabled;
+extern PGDLLIMPORT int mediastore_max_workers;
+extern PGDLLIMPORT int mediastore_push_concurrency;
+extern PGDLLIMPORT int mediastore_push_inflight_bytes;	/* kB */
+extern PGDLLIMPORT int mediastore_max_attempts;
+extern PGDLLIMPORT int mediastore_delete_grace; /* s */
+extern PGDLLIMPORT int mediastore_max_queue_rows;	/* 0: no limit */
+
 /* Whether mediastore.formats names the format. */
 extern bool mediastore_format_enabled(FactsFormat format);
 

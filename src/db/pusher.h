@@ -1,0 +1,53 @@
+/*-------------------------------------------------------------------------
+ *
+ * pusher.h
+ *	  What works off the queue: run by the worker, or by media_drain.
+ *
+ * One process at a time in a database; an advisory lock of the session says
+ * which.  A round is short transactions and waiting between them: no
+ * transaction is open, and no snapshot is held, while anything is waited for.
+ *
+ *	  pusher.c			rounds: what is under way, and what comes of it
+ *	  claim.c			the statements: claim, record, rest
+ *	  source.c			reading a value out of a user's table, by slices
+ *	  write_back.c		what a row is told once its objects are stored
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef MEDIASTORE_PUSHER_H
+#define MEDIASTORE_PUSHER_H
+
+#include "datatype/timestamp.h"
+
+typedef enum PusherState
+{
+	PUSHER_BUSY,				/* transfers are under way, or there is more to do */
+	PUSHER_WAITING,				/* nothing to do before next_due, if that is not 0 */
+	PUSHER_GONE					/* the extension is not there (any more) */
+} PusherState;
+
+typedef struct PusherStatus
+{
+	PusherState state;
+	TimestampTz next_due;		/* of WAITING: when a retry or a deletion is due */
+} PusherStatus;
+
+/*
+ * Takes the lock, without waiting; false if another session has it.  Not in a
+ * transaction, as all of these.
+ */
+extern bool pusher_lock(void);
+
+/* Ends what is under way (it is tried again later) and gives the lock back. */
+extern void pusher_unlock(void);
+
+/*
+ * One round: records what has ended, folds changes, claims, reads, begins
+ * transfers; then waits for events, timeout milliseconds at most, or until the
+ * latch is set.  claim: whether new transfers may begin (else what is under way
+ * is finished).  Errors of one object or row are recorded as its own; what it
+ * raises (cancel, shutdown, the database's end) leaves nothing open.
+ */
+extern void pusher_round(bool claim, long timeout, PusherStatus *status);
+
+#endif							/* MEDIASTORE_PUSHER_H */
