@@ -299,7 +299,7 @@ sub takes_less
 	$primary->backup('copy');
 	$standby->init_from_backup($primary, 'copy', has_streaming => 1);
 	$standby->start;
-	$primary->wait_for_replay_catchup($standby);
+	$primary->wait_for_catchup($standby);
 	is($standby->safe_psql('postgres', $launchers), 0, 'R10: no launcher on a standby');
 	is($standby->safe_psql('postgres', $state), 'standby', 'R10: the view says so');
 	my ($code, $stdout, $stderr) = $standby->psql('postgres', 'CALL media_drain()');
@@ -310,7 +310,7 @@ sub takes_less
 	$primary->reload;
 	is(wait_for($primary, 'postgres', $state, 'disabled'), 'disabled', 'the primary does nothing more');
 	$primary->safe_psql('postgres', $leave_work);
-	$primary->wait_for_replay_catchup($standby);
+	$primary->wait_for_catchup($standby);
 	$primary->stop;
 	$standby->promote;
 	is(wait_for($standby, 'postgres', $launchers, 1), 1, 'R10: a launcher after promotion');
