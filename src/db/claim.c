@@ -18,6 +18,7 @@
 #include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -417,15 +418,15 @@ fill_object(PushObject *object, int row, int64 token)
 {
 	MemoryContext old = MemoryContextSwitchTo(object->memory);
 	bool		is_null;
-	char	   *text;
+	char	   *string;
 	bytea	   *sha256;
 	Datum		datum;
 
 	object->id = DatumGetInt64(column(row, 1, &is_null));
 	object->token = token;
 	namestrcpy(&object->server, NameStr(*DatumGetName(column(row, 2, &is_null))));
-	text = TextDatumGetCString(column(row, 3, &is_null));
-	object->request.key = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
+	string = TextDatumGetCString(column(row, 3, &is_null));
+	object->request.key = pg_server_to_any(string, (int) strlen(string), PG_UTF8);
 	sha256 = DatumGetByteaPP(column(row, 4, &is_null));
 	if (VARSIZE_ANY_EXHDR(sha256) != sizeof(object->sha256))
 		elog(ERROR, "mediastore.object " INT64_FORMAT " has no SHA-256", object->id);
@@ -435,8 +436,8 @@ fill_object(PushObject *object, int row, int64 token)
 	object->content_type = is_null ? NULL : TextDatumGetCString(datum);
 	object->immutable = DatumGetBool(column(row, 7, &is_null));
 	object->owner = DatumGetObjectId(column(row, 8, &is_null));
-	text = TextDatumGetCString(column(row, 9, &is_null));
-	object->is_delete = strcmp(text, "deleting") == 0;
+	string = TextDatumGetCString(column(row, 9, &is_null));
+	object->is_delete = strcmp(string, "deleting") == 0;
 	object->attempts = DatumGetInt32(column(row, 10, &is_null));
 	object->claimed_at = GetCurrentTransactionStartTimestamp();
 	object->stage = PUSH_READY;

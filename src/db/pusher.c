@@ -626,14 +626,33 @@ record_results(void)
 
 /* --- transfers ------------------------------------------------------------ */
 
-/* Begins a transfer; what is wrong with a request is the object's fault. */
+/*
+ * Begins a transfer.  A key or a header that can't be sent is the object's
+ * fault; nothing has been done then, and there is no transaction to be ended.
+ */
 static void
-try_transfer(void *context)
+begin_transfer(PushObject *object)
 {
-	PushObject *object = (PushObject *) context;
+	MemoryContext memory = CurrentMemoryContext;
 
-	object->transfer = courier_begin(&object->request);
-	object->stage = PUSH_RUNNING;
+	PG_TRY();
+	{
+		object->transfer = courier_begin(&object->request);
+		object->stage = PUSH_RUNNING;
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(memory);
+		error = CopyErrorData();
+		if (error->sqlerrcode != ERRCODE_INVALID_PARAMETER_VALUE)
+			PG_RE_THROW();
+		FlushErrorState();
+		end_object(object, PUSH_DEAD, 0, error->message);
+		FreeErrorData(error);
+	}
+	PG_END_TRY();
 }
 
 /* Begins transfers of what is ready, as many as are allowed. */
@@ -745,12 +764,16 @@ needs_statements(bool claim, TimestampTz now, long timeout)
 		return true;
 	if (!claim)
 		return false;
+	/* whoever does not want to wait wants to be sure */
+	if (timeout == 0)
+		return true;
 	if (look_wanted || (more_due && ready <= most_ready() / 2))
 		return true;
 	if (!more_due && next_due != 0 && next_due <= now)
 		return true;
-	return running + ready + ended == 0 &&
-		(timeout == 0 || TimestampDifferenceExceeds(looked_at, now, LOOK_AGAIN));
+	if (write_back_next() != 0 && write_back_next() <= now)
+		return true;
+	return running + ready + ended == 0 && TimestampDifferenceExceeds(looked_at, now, LOOK_AGAIN);
 }
 
 /* Records, folds, claims.  False if the extension is gone. */

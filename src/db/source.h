@@ -17,6 +17,7 @@
 
 #include "access/tupdesc.h"
 #include "storage/itemptr.h"
+#include "storage/lockdefs.h"
 #include "utils/array.h"
 #include "utils/relcache.h"
 
