@@ -100,8 +100,8 @@ static OwnStatement find_next_due = {
 static OwnStatement shorten_leases = {
 	.text = "UPDATE mediastore.object AS o SET lease_until = pg_catalog.now()"
 	" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $1)"
-	" WHERE o.lease_until OPERATOR(pg_catalog.>) pg_catalog.now()"
-	" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $1)"
+	" WHERE o.lease_until OPERATOR(pg_catalog.>)"
+	" (pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $1))"
 	" AND o.state OPERATOR(pg_catalog.=) ANY ('{pending,deleting}'::pg_catalog.text[])",
 	.result = SPI_OK_UPDATE,
 	.count = 1,
