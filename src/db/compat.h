@@ -58,6 +58,17 @@
 #define mediastore_wait_event_new(name) PG_WAIT_EXTENSION
 #endif
 
+/* 18: a scan can be counted, and a deferrable key asked for */
+#if PG_VERSION_NUM >= 180000
+#define mediastore_index_beginscan(relation, index, snapshot, count) \
+	index_beginscan(relation, index, snapshot, NULL, count, 0)
+#define mediastore_primary_key_index(relation) RelationGetPrimaryKeyIndex(relation, false)
+#else
+#define mediastore_index_beginscan(relation, index, snapshot, count) \
+	index_beginscan(relation, index, snapshot, count, 0)
+#define mediastore_primary_key_index(relation) RelationGetPrimaryKeyIndex(relation)
+#endif
+
 /* 18: a module can tell its name and version */
 #ifdef PG_MODULE_MAGIC_EXT
 #define MEDIASTORE_MODULE_MAGIC \

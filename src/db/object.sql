@@ -49,7 +49,7 @@ COMMENT ON SEQUENCE mediastore.object_id_seq IS 'numbers of objects';
 COMMENT ON TABLE mediastore.object IS 'every object at a store: what it holds, and how far it is';
 COMMENT ON COLUMN mediastore.object.state IS
 	'pending: to be put; stored; deleting: to be deleted, once no row refers to it and the grace has passed; dead: given up, see last_error';
-CREATE INDEX object_due ON mediastore.object (next_attempt_at)
+CREATE INDEX object_due ON mediastore.object (server, state, next_attempt_at)
 	WHERE state OPERATOR(pg_catalog.=) ANY ('{pending,deleting}'::pg_catalog.text[]);
 
 CREATE TABLE mediastore.attachment (
@@ -73,7 +73,8 @@ CREATE INDEX attachment_unwritten ON mediastore.attachment (object) WHERE NOT wr
 CREATE TABLE mediastore.change (
 	id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	-- a: the place refers to an object now; d: it does not any more;
-	-- m: the row's key is new_key now; t: of all rows of the table, none does
+	-- m: the row's key is new_key now, as far as the column goes; t: of all
+	-- rows of the table, none does, by the column or (null) by any
 	kind pg_catalog."char" NOT NULL,
 	relation pg_catalog.regclass NOT NULL,
 	row_key pg_catalog.text[] COLLATE "C",
