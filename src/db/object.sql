@@ -49,7 +49,7 @@ COMMENT ON SEQUENCE mediastore.object_id_seq IS 'numbers of objects';
 COMMENT ON TABLE mediastore.object IS 'every object at a store: what it holds, and how far it is';
 COMMENT ON COLUMN mediastore.object.state IS
 	'pending: to be put; stored; deleting: to be deleted, once no row refers to it and the grace has passed; dead: given up, see last_error';
-CREATE INDEX object_due ON mediastore.object (next_attempt_at)
+CREATE INDEX object_due ON mediastore.object (server, state, next_attempt_at)
 	WHERE state OPERATOR(pg_catalog.=) ANY ('{pending,deleting}'::pg_catalog.text[]);
 
 CREATE TABLE mediastore.attachment (

@@ -1,0 +1,875 @@
+/*-------------------------------------------------------------------------
+ *
+ * write_back.c
+ *	  What rows are told once their objects are stored: an URL, and that they
+ *	  need not hold the bytes any more.
+ *
+ * A row is told only if it still holds the content that was stored.  It is
+ * updated by SQL, as any row, so that triggers, indexes and constraints are
+ * seen to; by its table's owner, restricted, for these are the owner's own.
+ * Nobody is waited for: a row that is locked is come back to.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include <stdlib.h>
+
+#include "catalog/pg_type.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "executor/spi.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "../mediastore.h"
+#include "claim.h"
+#include "compat.h"
+#include "compress.h"
+#include "options.h"
+#include "own_tables.h"
+#include "push.h"
+#include "row_key.h"
+#include "sender.h"
+#include "source.h"
+#include "subtransaction.h"
+#include "write_back.h"
+
+/* Rows that are told in one transaction, which has them locked till its end. */
+#define ROWS_AT_ONCE	32
+
+/* Objects stored that are remembered until their rows are found. */
+#define MOST_STORED		256
+
+/* Places that a sweep looks at in a round, and how often one begins (ms). */
+#define SWEPT_AT_ONCE	200
+#define SWEEP_INTERVAL	1000
+
+/* How soon a row that is locked is come back to, ms. */
+#define LOCKED_DELAY	1000
+
+/* A thumbnail that is left in a row: its longest side. */
+#define THUMBNAIL_SIDE	256
+#define THUMBNAIL_QUALITY 80
+#define LARGEST_RESULT	1000000000
+
+/* An object that was stored, and where its content lay. */
+typedef struct Stored
+{
+	int64		object;
+	SourcePointer pointer;
+} Stored;
+
+/* A row that is to be told. */
+typedef struct Target
+{
+	Oid			relation;
+	ArrayType  *row_key;
+	NameData	column;
+	SourcePointer pointer;		/* content that is known to be stored */
+} Target;
+
+/* An object that a place of the row refers to. */
+typedef struct Element
+{
+	int32		index;
+	int64		object;
+	const char *server;
+	const char *key;
+	uint8		sha256[PG_SHA256_DIGEST_LENGTH];
+	uint64		bytes;
+	Oid			owner;
+	const char *url;			/* or NULL */
+} Element;
+
+typedef enum RowState
+{
+	ROW_TOLD,					/* or it need not be */
+	ROW_LOCKED
+} RowState;
+
+/* A row while it is told. */
+typedef struct Telling
+{
+	const Target *target;
+	Element    *elements;
+	int			count;
+	RowState	state;
+} Telling;
+
+static MemoryContext target_memory = NULL;
+static List *targets = NIL;		/* of Target, in target_memory */
+static Stored stored[MOST_STORED];
+static int	stored_count = 0;
+static bool sweep_wanted = true;
+static bool sweeping = false;
+static int64 swept_to = 0;		/* the number of an object */
+static TimestampTz swept_at = 0;
+static bool told_some = false;	/* since that sweep began */
+static TimestampTz come_back = 0;	/* when a sweep is to find those again that
+									 * could not be told */
+
+static OwnStatement find_stored = {
+	.text = "SELECT a.object, a.relation::pg_catalog.oid, a.row_key, a.column_name, true"
+	" FROM mediastore.attachment AS a JOIN mediastore.object AS o ON o.id OPERATOR(pg_catalog.=) a.object"
+	" WHERE a.object OPERATOR(pg_catalog.=) ANY ($1) AND NOT a.written"
+	" AND o.state OPERATOR(pg_catalog.=) 'stored' LIMIT 1000",
+	.result = SPI_OK_SELECT,
+	.count = 1,
+	.types = {INT8ARRAYOID}
+};
+
+static OwnStatement find_swept = {
+	.text = "SELECT w.object, w.relation::pg_catalog.oid, w.row_key, w.column_name,"
+	" o.state OPERATOR(pg_catalog.=) 'stored'"
+	" FROM (SELECT a.object, a.relation, a.row_key, a.column_name FROM mediastore.attachment AS a"
+	" WHERE NOT a.written AND a.object OPERATOR(pg_catalog.>) $1 ORDER BY a.object LIMIT $2) AS w"
+	" JOIN mediastore.object AS o ON o.id OPERATOR(pg_catalog.=) w.object",
+	.result = SPI_OK_SELECT,
+	.count = 2,
+	.types = {INT8OID, INT8OID}
+};
+
+static OwnStatement find_elements = {
+	.text = "SELECT a.index, a.object, o.server, o.key, o.sha256, o.bytes, o.owner::pg_catalog.oid,"
+	" o.state OPERATOR(pg_catalog.=) 'stored', a.written,"
+	" CASE WHEN o.attempts OPERATOR(pg_catalog.>) 0 THEN o.next_attempt_at END"
+	" FROM mediastore.attachment AS a JOIN mediastore.object AS o ON o.id OPERATOR(pg_catalog.=) a.object"
+	" WHERE a.relation OPERATOR(pg_catalog.=) $1 AND a.row_key OPERATOR(pg_catalog.=) $2"
+	" AND a.column_name OPERATOR(pg_catalog.=) $3 ORDER BY a.index",
+	.result = SPI_OK_SELECT,
+	.count = 3,
+	.types = {REGCLASSOID, TEXTARRAYOID, NAMEOID}
+};
+
+static OwnStatement mark_written = {
+	.text = "UPDATE mediastore.attachment AS a SET written = true, offloaded = a.offloaded OR $5"
+	" WHERE a.relation OPERATOR(pg_catalog.=) $1 AND a.row_key OPERATOR(pg_catalog.=) $2"
+	" AND a.column_name OPERATOR(pg_catalog.=) $3 AND a.object OPERATOR(pg_catalog.=) ANY ($4)",
+	.result = SPI_OK_UPDATE,
+	.count = 5,
+	.types = {REGCLASSOID, TEXTARRAYOID, NAMEOID, INT8ARRAYOID, BOOLOID},
+	.table = "attachment"
+};
+
+/* Counted where tries to put it are: it is stored, so there are none. */
+static OwnStatement note_failure = {
+	.text = "UPDATE mediastore.object AS o SET last_error = $2,"
+	" attempts = o.attempts OPERATOR(pg_catalog.+) 1, next_attempt_at = pg_catalog.now() OPERATOR(pg_catalog.+)"
+	" pg_catalog.make_interval(secs => LEAST(300, pg_catalog.power(2, LEAST(o.attempts, 20)))"
+	" OPERATOR(pg_catalog.*) $3)"
+	" WHERE o.id OPERATOR(pg_catalog.=) $1 AND o.state OPERATOR(pg_catalog.=) 'stored'"
+	" RETURNING o.attempts, o.next_attempt_at",
+	.result = SPI_OK_UPDATE_RETURNING,
+	.count = 3,
+	.types = {INT8OID, TEXTOID, FLOAT8OID},
+	.table = "object"
+};
+
+static OwnStatement end_failures = {
+	.text = "UPDATE mediastore.object AS o SET attempts = 0, last_error = CASE WHEN $2 THEN o.last_error END"
+	" WHERE o.id OPERATOR(pg_catalog.=) ANY ($1) AND o.state OPERATOR(pg_catalog.=) 'stored'"
+	" AND o.attempts OPERATOR(pg_catalog.>) 0",
+	.result = SPI_OK_UPDATE,
+	.count = 2,
+	.types = {INT8ARRAYOID, BOOLOID},
+	.table = "object"
+};
+
+/* --- what is to be told --------------------------------------------------- */
+
+static void
+come_back_at(TimestampTz at)
+{
+	if (come_back == 0 || at < come_back)
+		come_back = at;
+}
+
+void
+write_back_stored(int64 object, const SourcePointer *pointer)
+{
+	if (stored_count == MOST_STORED)
+	{
+		sweep_wanted = true;
+		return;
+	}
+	stored[stored_count].object = object;
+	stored[stored_count++].pointer = *pointer;
+}
+
+void
+write_back_sweep(void)
+{
+	sweep_wanted = true;
+}
+
+void
+write_back_forget(void)
+{
+	if (target_memory != NULL)
+		MemoryContextReset(target_memory);
+	targets = NIL;
+	stored_count = 0;
+	sweep_wanted = true;
+	sweeping = false;
+	come_back = 0;
+	swept_at = 0;
+	push_writing_back = false;
+}
+
+static bool
+same_row(const Target *one, Oid relation, ArrayType *row_key, const char *column)
+{
+	return one->relation == relation && VARSIZE(one->row_key) == VARSIZE(row_key) &&
+		memcmp(one->row_key, row_key, VARSIZE(row_key)) == 0 &&
+		strcmp(NameStr(one->column), column) == 0;
+}
+
+/* Adds the rows of a result, those whose objects are stored.  Returns the last object. */
+static int64
+add_targets(void)
+{
+	int64		last = 0;
+
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	descriptor = SPI_tuptable->tupdesc;
+		bool		is_null;
+		int64		object = DatumGetInt64(SPI_getbinval(tuple, descriptor, 1, &is_null));
+		Oid			relation = DatumGetObjectId(SPI_getbinval(tuple, descriptor, 2, &is_null));
+		ArrayType  *row_key = DatumGetArrayTypeP(SPI_getbinval(tuple, descriptor, 3, &is_null));
+		const char *column = NameStr(*DatumGetName(SPI_getbinval(tuple, descriptor, 4, &is_null)));
+		bool		is_stored = DatumGetBool(SPI_getbinval(tuple, descriptor, 5, &is_null));
+		Target	   *target = NULL;
+		MemoryContext old;
+
+		last = Max(last, object);
+		if (!is_stored)
+			continue;
+		/* the elements of an array come one after the other */
+		if (targets != NIL && same_row((Target *) llast(targets), relation, row_key, column))
+			continue;
+		old = MemoryContextSwitchTo(target_memory);
+		target = (Target *) palloc0(sizeof(Target));
+		target->relation = relation;
+		target->row_key = (ArrayType *) palloc(VARSIZE(row_key));
+		memcpy(target->row_key, row_key, VARSIZE(row_key));
+		namestrcpy(&target->column, column);
+		for (int j = 0; j < stored_count; j++)
+		{
+			if (stored[j].object == object)
+				target->pointer = stored[j].pointer;
+		}
+		targets = lappend(targets, target);
+		MemoryContextSwitchTo(old);
+	}
+	SPI_freetuptable(SPI_tuptable);
+	return last;
+}
+
+/* Goes on with a sweep. */
+static void
+sweep(TimestampTz now)
+{
+	Datum		values[2];
+	bool		all;
+	int64		last;
+
+	if (!sweeping)
+	{
+		if (!sweep_wanted && (come_back == 0 || come_back > now))
+			return;
+		if (swept_at != 0 && !told_some && !TimestampDifferenceExceeds(swept_at, now, SWEEP_INTERVAL))
+			return;
+		sweeping = true;
+		sweep_wanted = false;
+		come_back = 0;
+		swept_to = 0;
+		swept_at = now;
+		told_some = false;
+	}
+	values[0] = Int64GetDatum(swept_to);
+	values[1] = Int64GetDatum(SWEPT_AT_ONCE);
+	own_execute(&find_swept, values, NULL);
+	all = SPI_processed < SWEPT_AT_ONCE;
+	last = add_targets();
+	if (all)
+		sweeping = false;
+	else if (last > swept_to + 1)
+		swept_to = last - 1;
+	else
+	{
+		/* an object of many rows: the others are for another sweep */
+		swept_to = last;
+		sweep_wanted = true;
+	}
+}
+
+void
+write_back_find(void)
+{
+	if (target_memory == NULL)
+		target_memory = AllocSetContextCreate(TopMemoryContext, "mediastore write-back",
+											  ALLOCSET_DEFAULT_SIZES);
+	if (stored_count > 0)
+	{
+		int64		ids[MOST_STORED];
+		Datum		values[1];
+
+		for (int i = 0; i < stored_count; i++)
+			ids[i] = stored[i].object;
+		values[0] = claim_int8_array(ids, stored_count);
+		own_execute(&find_stored, values, NULL);
+		if (SPI_processed >= 1000)
+			sweep_wanted = true;
+		(void) add_targets();
+		stored_count = 0;
+	}
+	/* a sweep is for what has been left, and need not be soon */
+	if (list_length(targets) < ROWS_AT_ONCE)
+		sweep(GetCurrentTimestamp());
+}
+
+bool
+write_back_due(TimestampTz now)
+{
+	(void) now;
+	return targets != NIL;
+}
+
+TimestampTz
+write_back_next(void)
+{
+	TimestampTz next = come_back;
+
+	if (targets != NIL || sweeping)
+		return GetCurrentTimestamp();
+	if (sweep_wanted)
+		next = 1;
+	if (next != 0 && swept_at != 0 && !(sweep_wanted && told_some))
+		next = Max(next, TimestampTzPlusMilliseconds(swept_at, SWEEP_INTERVAL + 1));
+	return next;
+}
+
+/* --- a row's content ------------------------------------------------------ */
+
+static bool
+has_content(Value *value, const Element *element)
+{
+	pg_cryptohash_ctx *hash;
+	uint8		digest[PG_SHA256_DIGEST_LENGTH];
+	uint64		done = 0;
+	bool		good;
+
+	if (value->total != element->bytes)
+		return false;
+	hash = pg_cryptohash_create(PG_SHA256);
+	if (hash == NULL || pg_cryptohash_init(hash) < 0)
+		elog(ERROR, "could not compute SHA-256");
+	good = true;
+	while (good && done < value->total)
+	{
+		const uint8 *bytes;
+		size_t		count;
+
+		CHECK_FOR_INTERRUPTS();
+		count = value_read_on(value, done, &bytes);
+		good = pg_cryptohash_update(hash, bytes, count) == 0;
+		done += count;
+	}
+	good = good && pg_cryptohash_final(hash, digest, sizeof(digest)) == 0;
+	pg_cryptohash_free(hash);
+	if (!good)
+		elog(ERROR, "could not compute SHA-256");
+	return memcmp(digest, element->sha256, sizeof(digest)) == 0;
+}
+
+static Element *
+find_element(Telling *telling, int32 index)
+{
+	for (int i = 0; i < telling->count; i++)
+	{
+		if (telling->elements[i].index == index)
+			return &telling->elements[i];
+	}
+	return NULL;
+}
+
+/* Whether a column still holds just what the objects were made of. */
+static bool
+is_unchanged(Telling *telling, bool is_array, Datum content)
+{
+	SourcePointer pointer;
+	Value		value;
+	PictureArray array;
+	int			found = 0;
+	bool		same;
+
+	if (!is_array)
+	{
+		Element    *element = find_element(telling, 0);
+
+		if (element == NULL || telling->count != 1)
+			return false;
+		source_pointer(content, &pointer);
+		if (source_pointer_equal(&pointer, &telling->target->pointer))
+			return true;
+		value_open(&value, content);
+		same = has_content(&value, element);
+		value_release(&value);
+		return same;
+	}
+
+	if (!array_try_open(&array, content))
+		return false;
+	same = true;
+	for (int i = 0; same && i < array.count; i++)
+	{
+		Element    *element = find_element(telling, i + 1);
+		bool		is_null;
+
+		array_next(&array, &value, &is_null);
+		if (is_null)
+			same = element == NULL;
+		else
+		{
+			same = element != NULL && has_content(&value, element);
+			value_release(&value);
+			found++;
+		}
+	}
+	array_close(&array);
+	return same && found == telling->count;
+}
+
+/* --- what a row is told --------------------------------------------------- */
+
+/* The URLs, as text or text[]; false if there is nothing to tell. */
+static bool
+make_url(Telling *telling, bool is_array, Datum content, Datum *url)
+{
+	PictureArray array;
+	Datum	   *urls;
+	bool	   *nulls;
+	int			count;
+	int			lower;
+
+	if (!is_array)
+	{
+		if (telling->elements[0].url == NULL)
+			return false;
+		*url = CStringGetTextDatum(telling->elements[0].url);
+		return true;
+	}
+	array_open(&array, content);
+	count = array.count;
+	lower = array.first;
+	array_close(&array);
+	if (count == 0)
+		return false;
+	urls = (Datum *) palloc0(sizeof(Datum) * count);
+	nulls = (bool *) palloc(sizeof(bool) * count);
+	for (int i = 0; i < count; i++)
+	{
+		Element    *element = find_element(telling, i + 1);
+
+		nulls[i] = element == NULL || element->url == NULL;
+		if (!nulls[i])
+			urls[i] = CStringGetTextDatum(element->url);
+	}
+	*url = PointerGetDatum(construct_md_array(urls, nulls, 1, &count, &lower, TEXTOID, -1, false,
+											  TYPALIGN_INT));
+	return true;
+}
+
+/* A small picture of a value; NULL if it is small already. */
+static bytea *
+make_thumbnail(Value *value)
+{
+	ImageCompressOptions options;
+
+	compress_options_from_texts(&options, NULL, 0);
+	options.box_width = THUMBNAIL_SIDE;
+	options.box_height = THUMBNAIL_SIDE;
+	options.fit = IMAGE_FIT_INSIDE;
+	options.quality = THUMBNAIL_QUALITY;
+	options.min_quality = THUMBNAIL_QUALITY;
+	options.max_bytes = LARGEST_RESULT;
+	options.animation = IMAGE_ANIMATION_FIRST;
+	return compress_value(value, &options);
+}
+
+/* The column with thumbnails in it, as bytea or bytea[]. */
+static Datum
+make_thumbnails(bool is_array, Datum content)
+{
+	PictureArray array;
+	Value		value;
+	Datum	   *pictures;
+	bool	   *nulls;
+	bytea	   *small;
+	Datum		result;
+
+	if (!is_array)
+	{
+		value_open(&value, content);
+		small = make_thumbnail(&value);
+		return small == NULL ? content : PointerGetDatum(small);
+	}
+	array_open(&array, content);
+	pictures = (Datum *) palloc0(sizeof(Datum) * Max(array.count, 1));
+	nulls = (bool *) palloc(sizeof(bool) * Max(array.count, 1));
+	for (int i = 0; i < array.count; i++)
+	{
+		array_next(&array, &value, &nulls[i]);
+		if (nulls[i])
+			continue;
+		small = make_thumbnail(&value);
+		pictures[i] = PointerGetDatum(small == NULL ? value_copy(&value) : small);
+	}
+	result = array.count == 0 ? content :
+		PointerGetDatum(construct_md_array(pictures, nulls, 1, &array.count, &array.first, BYTEAOID,
+										   -1, false, TYPALIGN_INT));
+	array_close(&array);
+	return result;
+}
+
+static void
+execute(const char *text, int count, Oid *types, Datum *values, const char *nulls, int expected)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	int			result = SPI_execute_with_args(text, count, types, values, nulls, false, 0);
+
+	if (result != expected)
+		elog(ERROR, "could not execute \"%s\": %s", text, SPI_result_code_string(result));
+	MemoryContextSwitchTo(memory);
+}
+
+/* Updates the row at a place. */
+static void
+update_row(Relation relation, ItemPointer place, const PushColumn *column, const char *name,
+		   bool has_url, Datum url, Datum content)
+{
+	Oid			types[3] = {TIDOID, column->is_array ? TEXTARRAYOID : TEXTOID,
+	column->is_array ? BYTEAARRAYOID : BYTEAOID};
+	Datum		values[3] = {PointerGetDatum(place), url, content};
+	char		nulls[3] = {' ', has_url ? ' ' : 'n', content == (Datum) 0 ? 'n' : ' '};
+	StringInfoData text;
+	const char *separator = "";
+
+	initStringInfo(&text);
+	appendStringInfo(&text, "UPDATE ONLY %s AS t SET ", table_sql_name(relation));
+	if (has_url)
+	{
+		appendStringInfo(&text, "%s = $2",
+						 quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(relation),
+																column->url_number - 1)->attname)));
+		separator = ", ";
+	}
+	if (column->offload != PUSH_OFFLOAD_NONE)
+		appendStringInfo(&text, "%s%s = $3", separator, quote_identifier(name));
+	appendStringInfoString(&text, " WHERE t.ctid OPERATOR(pg_catalog.=) $1");
+
+	push_writing_back = true;
+	execute(text.data, 3, types, values, nulls, SPI_OK_UPDATE);
+	push_writing_back = false;
+	if (SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("row was not updated"),
+				 errdetail("A trigger, a rule or a policy of the table prevented it.")));
+}
+
+/*
+ * Locks the row, and tells it if it is what was stored.  As the table's owner.
+ * *offloaded tells that it does not hold the bytes any more.
+ */
+static RowState
+tell_row(Telling *telling, const SourceRow *row, const PushColumn *column, bool *offloaded)
+{
+	Oid			types[1] = {TIDOID};
+	ItemPointerData place = row->place;
+	Datum		values[1] = {PointerGetDatum(&place)};
+	const char *name = NameStr(telling->target->column);
+	Datum		content;
+	Datum		url = (Datum) 0;
+	Datum		small = (Datum) 0;
+	bool		has_url;
+	bool		is_null;
+
+	execute(psprintf("SELECT t.%s FROM ONLY %s AS t WHERE t.ctid OPERATOR(pg_catalog.=) $1"
+					 " FOR NO KEY UPDATE SKIP LOCKED",
+					 quote_identifier(name), table_sql_name(row->relation)),
+			1, types, values, NULL, SPI_OK_SELECT);
+	if (SPI_processed != 1)
+		return ROW_LOCKED;
+	content = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+	if (is_null || !is_unchanged(telling, row->is_array, content))
+		return ROW_TOLD;
+
+	has_url = column->url_number != InvalidAttrNumber &&
+		make_url(telling, row->is_array, content, &url);
+	if (column->offload == PUSH_OFFLOAD_THUMBNAIL)
+		small = make_thumbnails(row->is_array, content);
+	if (!has_url && column->offload == PUSH_OFFLOAD_NONE)
+		return ROW_TOLD;
+	update_row(row->relation, &place, column, name, has_url, url, small);
+	*offloaded = column->offload != PUSH_OFFLOAD_NONE;
+	return ROW_TOLD;
+}
+
+/* --- rows ----------------------------------------------------------------- */
+
+static void
+set_place(const Target *target, Datum *values)
+{
+	values[0] = ObjectIdGetDatum(target->relation);
+	values[1] = PointerGetDatum(target->row_key);
+	values[2] = NameGetDatum(&target->column);
+}
+
+static Datum
+element_ids(const Telling *telling)
+{
+	int64	   *ids = (int64 *) palloc(sizeof(int64) * Max(telling->count, 1));
+
+	for (int i = 0; i < telling->count; i++)
+		ids[i] = telling->elements[i].object;
+	return claim_int8_array(ids, telling->count);
+}
+
+static void
+mark(Telling *telling, bool offloaded)
+{
+	Datum		values[5];
+
+	set_place(telling->target, values);
+	values[3] = element_ids(telling);
+	values[4] = BoolGetDatum(offloaded);
+	own_execute(&mark_written, values, NULL);
+}
+
+/* For subtransaction_try. */
+static void
+work(void *context)
+{
+	Telling    *telling = (Telling *) context;
+	const Target *target = telling->target;
+	PushPlace	place = {.relation = target->relation, .row_key = target->row_key, .column = target->column};
+	Source	   *source;
+	SourceRow	row;
+	PushColumn	column;
+	SourceIdentity before;
+	bool		offloaded = false;
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	source = source_begin();
+	telling->state = ROW_TOLD;
+	switch (source_find(source, &place, RowExclusiveLock, &row))
+	{
+		case SOURCE_LOCKED:
+			telling->state = ROW_LOCKED;
+			break;
+		case SOURCE_MISSING:
+			break;
+		case SOURCE_FOUND:
+			if (!push_find(row.relation, NameStr(target->column), &column) ||
+				(column.url_number == InvalidAttrNumber && column.offload == PUSH_OFFLOAD_NONE))
+				break;
+			source_become_owner(row.relation, &before);
+			telling->state = tell_row(telling, &row, &column, &offloaded);
+			source_become(&before);
+			break;
+	}
+	source_end(source);
+	PopActiveSnapshot();
+	if (telling->state == ROW_TOLD)
+		mark(telling, offloaded);
+}
+
+/* Reads what the row refers to.  False if there is nothing to tell, or not yet. */
+static bool
+read_elements(Telling *telling, bool *had_failed)
+{
+	TimestampTz now = GetCurrentTransactionStartTimestamp();
+	SPITupleTable *table;
+	Datum		values[3];
+	bool		is_written = true;
+	bool		is_ready = true;
+
+	set_place(telling->target, values);
+	own_execute(&find_elements, values, NULL);
+	table = SPI_tuptable;
+	telling->count = (int) SPI_processed;
+	telling->elements = (Element *) palloc0(sizeof(Element) * Max(telling->count, 1));
+	*had_failed = false;
+	for (int i = 0; i < telling->count; i++)
+	{
+		HeapTuple	tuple = table->vals[i];
+		TupleDesc	descriptor = table->tupdesc;
+		Element    *element = &telling->elements[i];
+		bool		is_null;
+		bytea	   *sha256 = DatumGetByteaPP(SPI_getbinval(tuple, descriptor, 5, &is_null));
+		Datum		again;
+
+		element->index = DatumGetInt32(SPI_getbinval(tuple, descriptor, 1, &is_null));
+		element->object = DatumGetInt64(SPI_getbinval(tuple, descriptor, 2, &is_null));
+		element->server = pstrdup(NameStr(*DatumGetName(SPI_getbinval(tuple, descriptor, 3, &is_null))));
+		element->key = TextDatumGetCString(SPI_getbinval(tuple, descriptor, 4, &is_null));
+		if (VARSIZE_ANY_EXHDR(sha256) == sizeof(element->sha256))
+			memcpy(element->sha256, VARDATA_ANY(sha256), sizeof(element->sha256));
+		element->bytes = (uint64) DatumGetInt64(SPI_getbinval(tuple, descriptor, 6, &is_null));
+		element->owner = DatumGetObjectId(SPI_getbinval(tuple, descriptor, 7, &is_null));
+		is_ready = is_ready && DatumGetBool(SPI_getbinval(tuple, descriptor, 8, &is_null));
+		is_written = is_written && DatumGetBool(SPI_getbinval(tuple, descriptor, 9, &is_null));
+		again = SPI_getbinval(tuple, descriptor, 10, &is_null);
+		if (!is_null)
+		{
+			*had_failed = true;
+			if (is_ready && DatumGetTimestampTz(again) > now)
+			{
+				come_back_at(DatumGetTimestampTz(again));
+				is_ready = false;
+			}
+		}
+	}
+	SPI_freetuptable(table);
+	return telling->count > 0 && is_ready && !is_written;
+}
+
+/* Writes down that a row could not be told; after so many times it is left alone. */
+static void
+keep_failure(Telling *telling, const char *message)
+{
+	Datum		values[3];
+	int			attempts = 0;
+
+	for (int i = 0; i < telling->count; i++)
+	{
+		values[0] = Int64GetDatum(telling->elements[i].object);
+		values[1] = CStringGetTextDatum(message);
+		values[2] = Float8GetDatum(claim_back_off(1));
+		own_execute(&note_failure, values, NULL);
+		if (SPI_processed > 0)
+		{
+			bool		is_null;
+
+			attempts = Max(attempts, DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0],
+																 SPI_tuptable->tupdesc, 1, &is_null)));
+			come_back_at(DatumGetTimestampTz(SPI_getbinval(SPI_tuptable->vals[0],
+														   SPI_tuptable->tupdesc, 2, &is_null)));
+		}
+		SPI_freetuptable(SPI_tuptable);
+	}
+	if (attempts >= mediastore_max_attempts)
+	{
+		mark(telling, false);
+		values[0] = element_ids(telling);
+		values[1] = BoolGetDatum(true);
+		own_execute(&end_failures, values, NULL);
+	}
+}
+
+/* Finds the URLs of the elements; an error if there is none to be had. */
+static const char *
+find_urls(Telling *telling, List **senders)
+{
+	for (int i = 0; i < telling->count; i++)
+	{
+		Element    *element = &telling->elements[i];
+		Sender	   *sender = sender_find(senders, element->server, element->owner, false);
+		StoreError	error;
+		char	   *url;
+
+		if (sender->store == NULL)
+			return sender->error->message;
+		/* what a folder holds has none, unless it is said who serves it */
+		if (sender->store->type == STORE_TYPE_FILE && sender->store->bucket.public_url == NULL)
+			continue;
+		url = store_public_url(&sender->store->bucket,
+							   pg_server_to_any(element->key, (int) strlen(element->key), PG_UTF8),
+							   &error);
+		if (url == NULL)
+			return pstrdup(error.message);
+		element->url = pstrdup(url);
+		free(url);
+	}
+	return NULL;
+}
+
+static void
+tell(const Target *target, List **senders)
+{
+	Telling		telling = {.target = target};
+	const char *message;
+	ErrorData  *error;
+	bool		had_failed;
+
+	if (!read_elements(&telling, &had_failed))
+		return;
+	message = find_urls(&telling, senders);
+	if (message == NULL && !subtransaction_try(work, &telling, &error))
+	{
+		push_writing_back = false;
+		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+			telling.state = ROW_LOCKED;
+		else
+			message = error->message;
+	}
+	if (message != NULL)
+		keep_failure(&telling, message);
+	else if (telling.state == ROW_LOCKED)
+		come_back_at(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_DELAY));
+	else
+		told_some = true;
+	if (message == NULL && telling.state == ROW_TOLD && had_failed)
+	{
+		Datum		values[2] = {element_ids(&telling), BoolGetDatum(false)};
+
+		own_execute(&end_failures, values, NULL);
+	}
+}
+
+void
+write_back_some(void)
+{
+	List	   *senders = NIL;
+	int			result;
+	int			done = 0;
+	ListCell   *cell;
+
+	/* what is deferred would run when we are the pusher again, at the commit */
+	result = SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0);
+	if (result < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(result));
+
+	foreach(cell, targets)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (done == ROWS_AT_ONCE)
+			break;
+		tell((const Target *) lfirst(cell), &senders);
+		done++;
+	}
+	if (done == list_length(targets))
+	{
+		targets = NIL;
+		MemoryContextReset(target_memory);
+	}
+	else
+	{
+		MemoryContext old = MemoryContextSwitchTo(target_memory);
+
+		targets = list_copy_tail(targets, done);
+		MemoryContextSwitchTo(old);
+	}
+}
