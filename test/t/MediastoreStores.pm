@@ -16,7 +16,7 @@ use Time::HiRes qw(time usleep);
 
 use Exporter 'import';
 our @EXPORT = qw(S3_KEY S3_SECRET s3_missing start_s3 s3_objects file_objects start_faults faults_missing
-  rules forget requests_for stored_at_faults soon worker_pid courier_pid children_of);
+  rules forget requests_for stored_at_faults soon session_pids worker_pid courier_pid);
 
 use constant S3_KEY => 'TESTACCESSKEY0000000';
 use constant S3_SECRET => 'testsecret/with+special=chars0123456789';
@@ -181,20 +181,37 @@ sub children_of
 	return split ' ', readline($file) // '';
 }
 
+# What a process is called; "" if there is none.
+sub cmdline
+{
+	my ($pid) = @_;
+	open my $file, '<', "/proc/$pid/cmdline" or return '';
+	return readline($file) // '';
+}
+
+# The server's own process; undef if there is none.
+sub server_pid
+{
+	my ($node) = @_;
+	open my $file, '<', $node->data_dir . '/postmaster.pid' or return;
+	return ((readline($file) // '') =~ /^(\d+)$/)[0];
+}
+
+# The processes of sessions.
+sub session_pids
+{
+	my ($node) = @_;
+	my $server = server_pid($node) // return;
+	return grep { cmdline($_) =~ /^postgres: .* \[local\]/ } children_of($server);
+}
+
 # The worker of whichever database; undef if there is none.  Out of /proc, since
 # the server may not answer just now.
 sub worker_pid
 {
 	my ($node) = @_;
-	open my $file, '<', $node->data_dir . '/postmaster.pid' or return;
-	my ($postmaster) = (readline($file) // '') =~ /^(\d+)$/ or return;
-
-	foreach my $pid (children_of($postmaster))
-	{
-		open my $line, '<', "/proc/$pid/cmdline" or next;
-		return $pid if (readline($line) // '') =~ /mediastore worker/;
-	}
-	return;
+	my $server = server_pid($node) // return;
+	return (grep { cmdline($_) =~ /mediastore worker/ } children_of($server))[0];
 }
 
 # Its courier; undef if there is none.
@@ -203,12 +220,7 @@ sub courier_pid
 	my ($node) = @_;
 	my $worker = worker_pid($node) // return;
 
-	foreach my $pid (children_of($worker))
-	{
-		my $program = readlink "/proc/$pid/exe" or next;
-		return $pid if $program =~ /mediastore-courier/;
-	}
-	return;
+	return (grep { cmdline($_) =~ /mediastore-courier/ } children_of($worker))[0];
 }
 
 1;
