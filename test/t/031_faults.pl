@@ -168,12 +168,12 @@ is(same_bytes('faulty'), 10 + @cases, 'all of them');
 # ---------------------------------------------------------------- large ones
 
 insert('faulty', 'large', 1);
-$node->safe_psql('postgres', q{UPDATE faulty SET data = convert_to(repeat('0123456789abcdef', 100000000 / 16), 'UTF8') WHERE id = 'large'});
+$node->safe_psql('postgres', q{UPDATE faulty SET data = convert_to(repeat('0123456789abcdef', 40000000 / 16), 'UTF8') WHERE id = 'large'});
 soon($node, "SELECT count(*) FROM mediastore.object WHERE key LIKE 'large/%' AND state = 'stored' AND bytes > 1", 1);
 forget($faults);
 rules($faults, { fault => 'error_in_200', operation => 'complete', count => 1 }, { fault => 'reset_reading', operation => 'part', skip => 1, count => 1 });
 $node->safe_psql('postgres', q{UPDATE faulty SET data = data || '\x00' WHERE id = 'large'});
-is(soon($node, "SELECT count(*) FROM mediastore.object WHERE key LIKE 'large/%' AND state = 'stored' AND bytes = 100000001", 1, 60),
+is(soon($node, "SELECT count(*) FROM mediastore.object WHERE key LIKE 'large/%' AND state = 'stored' AND bytes = 40000001", 1, 60),
 	1, 'a large object is stored, whatever happens to its parts');
 my @large = requests_for($faults, qr/^large\//);
 cmp_ok(scalar(grep { $_->{operation} eq 'part' } @large), '>', 1, 'it goes in parts');

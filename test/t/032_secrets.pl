@@ -47,8 +47,10 @@ sub seen
 {
 	my $text = '';
 
-	foreach my $name (split /\n/, $node->safe_psql('postgres',
-			q{SELECT oid::regclass FROM pg_class WHERE relnamespace = 'mediastore'::regnamespace AND relkind IN ('r', 'v', 'm')}),
+	my $ours = $node->safe_psql('postgres',
+		q{SELECT oid::regclass FROM pg_class WHERE relnamespace = 'mediastore'::regnamespace AND relkind IN ('r', 'v', 'm')});
+
+	foreach my $name (split(/\n/, $ours),
 		'pg_stat_activity', 'pg_settings', 'pg_foreign_server', 'pg_prepared_statements', $statements ? 'pg_stat_statements' : ())
 	{
 		$text .= "--- $name\n" . $node->safe_psql('postgres', "SELECT t::text FROM $name t") . "\n";
