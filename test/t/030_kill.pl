@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use MediastoreStores;
+use MediastoreTest qw(left_nothing wait_gone);
 use POSIX ();
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
@@ -87,17 +88,20 @@ sub change
 # the server is gone.  Says how many statements were done.
 sub work
 {
-	my ($node, $session, $folder) = @_;
+	my ($node, $session, $folder, $parent) = @_;
 	my $done = 0;
 	my $number = 0;
 
 	srand($seed + $session);
-	while (!-e "$folder/stop")
+	while (!-e "$folder/stop" && getppid == $parent)
 	{
 		my $script = join '', map { change($session, ++$number) . "SELECT pg_sleep(0.03);\n" } 1 .. 20;
 		my $out = '';
 		my $error = '';
-		IPC::Run::run([ 'psql', '-X', '-d', $node->connstr('postgres'), '-f', '-' ], '<', \$script, '>', \$out, '2>', \$error);
+		# of a file, since psql leaves without reading it all when the server is gone
+		unlink "$folder/$session.sql";
+		append_to_file("$folder/$session.sql", $script);
+		IPC::Run::run([ 'psql', '-X', '-d', $node->connstr('postgres'), '-f', "$folder/$session.sql" ], '<', \'', '>', \$out, '2>', \$error);
 		my $now = () = $out =~ /^(?:INSERT 0|UPDATE|DELETE|TRUNCATE)/mg;
 		$done += $now;
 		usleep(100_000) if $now == 0;
@@ -123,17 +127,23 @@ sub up
 	die 'the server does not come back';
 }
 
-sub again
+# Kills the server's first process, and starts it when the others have ended.
+sub kill_server
 {
 	my ($node) = @_;
+	my $server = server_pid($node);
+	my @processes = child_pids($server);
 
-	# a process of the killed one may still be about to end
-	foreach my $try (1 .. 50)
+	$node->kill9;
+	wait_gone($_) || die "process $_ does not end" foreach @processes;
+	# a zombie of its number would pass for a running server
+	foreach my $try (1 .. 500)
 	{
-		return if $node->start(fail_ok => 1);
-		usleep(100_000);
+		last if left_nothing($server);
+		usleep(10_000);
 	}
-	die 'the server does not start';
+	$node->start;
+	return;
 }
 
 # A process of a kind, waited for a little.
@@ -168,12 +178,11 @@ sub kill_them
 		if ($kind eq 'stop')
 		{
 			$node->stop('immediate');
-			again($node);
+			$node->start;
 		}
 		elsif ($kind eq 'server')
 		{
-			$node->kill9;
-			again($node);
+			kill_server($node);
 		}
 		else
 		{
@@ -224,6 +233,7 @@ sub kill_test
 	my $node = PostgreSQL::Test::Cluster->new($kind);
 	my $folder = PostgreSQL::Test::Utils::tempdir();
 	my $begun = time;
+	my $parent = $$;
 	my @children;
 
 	srand($seed);
@@ -246,8 +256,9 @@ sub kill_test
 		if ($pid == 0)
 		{
 			# nothing of the parent's is to be ended with it
-			eval { work($node, $session, $folder) };
-			POSIX::_exit($@ ? 1 : 0);
+			eval { work($node, $session, $folder, $parent) };
+			diag "session $session: $@" if $@;
+			POSIX::_exit(0);
 		}
 		push @children, $pid;
 	}

@@ -16,7 +16,7 @@ use Time::HiRes qw(time usleep);
 
 use Exporter 'import';
 our @EXPORT = qw(S3_KEY S3_SECRET s3_missing start_s3 s3_objects file_objects start_faults faults_missing
-  rules forget requests_for stored_at_faults soon session_pids worker_pid courier_pid);
+  rules forget requests_for stored_at_faults soon server_pid child_pids session_pids worker_pid courier_pid);
 
 use constant S3_KEY => 'TESTACCESSKEY0000000';
 use constant S3_SECRET => 'testsecret/with+special=chars0123456789';
@@ -174,7 +174,7 @@ sub soon
 	return $got;
 }
 
-sub children_of
+sub child_pids
 {
 	my ($pid) = @_;
 	open my $file, '<', "/proc/$pid/task/$pid/children" or return;
@@ -202,7 +202,7 @@ sub session_pids
 {
 	my ($node) = @_;
 	my $server = server_pid($node) // return;
-	return grep { cmdline($_) =~ /^postgres: .* \[local\]/ } children_of($server);
+	return grep { cmdline($_) =~ /^postgres: .* \[local\]/ } child_pids($server);
 }
 
 # The worker of whichever database; undef if there is none.  Out of /proc, since
@@ -211,7 +211,7 @@ sub worker_pid
 {
 	my ($node) = @_;
 	my $server = server_pid($node) // return;
-	return (grep { cmdline($_) =~ /mediastore worker/ } children_of($server))[0];
+	return (grep { cmdline($_) =~ /mediastore worker/ } child_pids($server))[0];
 }
 
 # Its courier; undef if there is none.
@@ -220,7 +220,7 @@ sub courier_pid
 	my ($node) = @_;
 	my $worker = worker_pid($node) // return;
 
-	return (grep { cmdline($_) =~ /mediastore-courier/ } children_of($worker))[0];
+	return (grep { cmdline($_) =~ /mediastore-courier/ } child_pids($worker))[0];
 }
 
 1;
