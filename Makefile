@@ -4,6 +4,7 @@
 #   make install [DESTDIR=...]
 #   make installcheck             pg_regress and TAP, against an installed server
 #   make unit fuzz                test programs of the rooms that know no Postgres
+#   make bench-tools              what test/bench/push measures with
 #
 # Switches: WERROR=1 (more warnings, all of them errors), SANITIZE=1 (address
 # and undefined-behaviour sanitizers), COVERAGE=1, with_llvm=no (no bitcode).
@@ -98,9 +99,9 @@ TAP_TESTS = 1
 PROVE_TESTS ?= test/t/*.pl
 comma := ,
 ROGUE = test/rogue/mediastore-codec
+BENCH_TOOLS = test/bench/sink test/bench/bare_put
 
-EXTRA_CLEAN = $(PROGRAMS) mediastore-codec-heif $(ROOM_OBJS) $(COURIER_OBJS) $(MAIN_OBJS) $(ROGUE) test/rogue/rogue.o \
-	$(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) fuzz-objects $(ALL_OBJS:.o=.d) $(ALL_OBJS:.o=.gcno) $(ALL_OBJS:.o=.gcda)
+	EXTRA_CLEAN = $(PROGRAMS) mediastore-codec-heif $(ROOM_OBJS) $(COURIER_OBJS) $(MAIN_OBJS) $(ROGUE) test/rogue/rogue.o \ $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) fuzz-objects $(ALL_OBJS:.o=.d) $(ALL_OBJS:.o=.gcno) $(ALL_OBJS:.o=.gcda) $(BENCH_TOOLS) helper.sql)
 
 # --- flags -----------------------------------------------------------------
 
@@ -263,4 +264,16 @@ $(FUZZ_PROGRAMS): %: %.c $(FUZZ_OBJS)
 	$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer $(filter-out -D_FORTIFY_SOURCE=2,$(ROOM_CPPFLAGS)) \
 		-I$(srcdir)/src $< $(filter %.o,$^) $(CODEC_LIBS) $(HEIF_LIBS) $(COURIER_LIBS) $(STORE_LIBS) -o $@
 
-.PHONY: rogue unit fuzz install-programs uninstall-programs
+# What test/bench/push measures with.
+bench-tools: $(BENCH_TOOLS)
+
+test/bench/sink: test/bench/sink.c
+	@mkdir -p $(@D)
+	$(CC) $(ROOM_CFLAGS) $< $(ROOM_LDFLAGS) -o $@
+
+test/bench/bare_put: test/bench/bare_put.c $(STORE_SOURCES:.c=.o)
+	@mkdir -p $(@D)
+	$(CC) $(ROOM_CFLAGS) $(ROOM_CPPFLAGS) $(shell $(PKG_CONFIG) --cflags libcurl) -I$(srcdir)/src $^ \
+		$(ROOM_LDFLAGS) $(STORE_LIBS) $(shell $(PKG_CONFIG) --libs libcurl) -o $@
+
+.PHONY: rogue unit fuzz bench-tools install-programs uninstall-programs

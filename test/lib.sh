@@ -246,6 +246,28 @@ os_name() {
 	(. /etc/os-release 2>/dev/null && echo "${PRETTY_NAME:-unknown system}") || uname -sr
 }
 
+# What the tests of pushing need beside the rest, after setup_packages: a real
+# S3 server and a client of it that is not ours.  The server is that of Debian
+# 12; later ones do not start as test/s3/rgw starts them, and where there is
+# none, the tests that want it are skipped.
+s3_packages() { # [KIND NAME PACKAGE ...]: what setup_packages was called with
+	local needs=(python ctypes python3) version
+
+	if ! tools_of_s3; then
+		version=$(apt-cache policy radosgw 2>/dev/null | sed -n 's/^  Candidate: //p')
+		case $version in
+			16.*)
+				needs+=(tool radosgw radosgw tool ceph-mon ceph-mon tool ceph-osd ceph-osd
+					tool curl curl python boto3 python3-boto3)
+				;;
+			*) say "there is no radosgw 16 to be had here: the tests that push to it are skipped" ;;
+		esac
+	fi
+	setup_packages "$@" "${needs[@]}"
+}
+
+tools_of_s3() { has tool radosgw && has tool ceph-mon && has tool ceph-osd && has tool curl && has python boto3; }
+
 # Sets PG_CONFIG and MAJOR; PG_CONFIG is empty when there is none to build with.
 find_postgres() {
 	local candidate
