@@ -22,11 +22,7 @@
 #include "../helper/courier_wire.h"
 #include "store_options.h"
 
-typedef struct CourierMeta
-{
-	const char *name;			/* without "x-amz-meta-" */
-	const char *value;
-} CourierMeta;
+typedef StoreMeta CourierMeta;
 
 /* Strings are UTF-8, and not kept. */
 typedef struct CourierRequest

@@ -21,6 +21,7 @@
 #include "storage/fd.h"
 #include "storage/ipc.h"
 
+#include "../helper/courier_wire.h"
 #include "../helper/wire.h"
 #include "../mediastore.h"
 #include "compat.h"
@@ -36,8 +37,9 @@
 #define LEAVE_TRIES		200
 
 static HelperProcess helpers[HELPER_PROGRAMS] = {
-	{.name = "mediastore-codec",.socket = -1,.arena = -1},
-	{.name = "mediastore-codec-heif",.socket = -1,.arena = -1}
+	{.name = "mediastore-codec",.is_codec = true,.arena_size = WIRE_ARENA_SIZE,.socket = -1,.arena = -1},
+	{.name = "mediastore-codec-heif",.is_codec = true,.arena_size = WIRE_ARENA_SIZE,.socket = -1,.arena = -1},
+	{.name = "mediastore-courier",.arena_size = COURIER_ARENA_SIZE,.socket = -1,.arena = -1}
 };
 
 static pid_t dying[MOST_DYING];
@@ -293,6 +295,7 @@ start(HelperProcess *helper)
 	char		memory[16];
 	char		idle[16];
 	char	   *arguments[WIRE_ARGUMENTS + 2];
+	int			count = 0;
 	int			sockets[2] = {-1, -1};
 	int			arena = -1;
 	pid_t		pid = 0;
@@ -302,11 +305,12 @@ start(HelperProcess *helper)
 	snprintf(parent, sizeof(parent), "%d", (int) getpid());
 	snprintf(memory, sizeof(memory), "%d", mediastore_codec_memory);
 	snprintf(idle, sizeof(idle), "%d", mediastore_helper_idle);
-	arguments[0] = unconstify(char *, helper->name);
-	arguments[1] = parent;
-	arguments[2] = memory;
-	arguments[3] = idle;
-	arguments[4] = NULL;
+	arguments[count++] = unconstify(char *, helper->name);
+	arguments[count++] = parent;
+	if (helper->is_codec)
+		arguments[count++] = memory;
+	arguments[count++] = idle;
+	arguments[count] = NULL;
 
 	if (!AcquireExternalFD())
 		start_failed(helper, EMFILE);
@@ -328,7 +332,7 @@ start(HelperProcess *helper)
 		error = errno;
 	if (error == 0 && (arena = move_up(memfd_create("mediastore-arena", MFD_CLOEXEC))) < 0)
 		error = errno;
-	if (error == 0 && ftruncate(arena, (off_t) WIRE_ARENA_SIZE) != 0)
+	if (error == 0 && ftruncate(arena, (off_t) helper->arena_size) != 0)
 		error = errno;
 	if (error == 0)
 		error = spawn(path, arguments, sockets[1], arena, &pid);
@@ -346,6 +350,7 @@ start(HelperProcess *helper)
 		start_failed(helper, error);
 	}
 
+	helper->starts++;
 	helper->pid = pid;
 	helper->socket = sockets[0];
 	helper->arena = arena;
@@ -386,9 +391,9 @@ helper_get(HelperProgram program)
 
 	helper_reap();
 	if (helper->pid != 0 &&
-		(helper->busy || helper->memory != mediastore_codec_memory ||
-		 helper->idle != mediastore_helper_idle || helper->user != GetUserId() ||
-		 !is_waiting(helper)))
+		(helper->busy || helper->idle != mediastore_helper_idle || !is_waiting(helper) ||
+		 (helper->is_codec &&
+		  (helper->memory != mediastore_codec_memory || helper->user != GetUserId()))))
 		helper_end(helper);
 	if (helper->pid == 0)
 		start(helper);

@@ -4,8 +4,8 @@
  *	  The life and death of the helper processes of this backend.
  *
  * At most one of each program, started at first need and used again.  What
- * is said over its socket is codec_client.c's business; here it is started,
- * killed and reaped.
+ * is said over its socket is the business of codec_client.c and
+ * courier_client.c; here it is started, killed and reaped.
  *
  * Ends, and who sees to them:
  *	  error, cancel, time-out while it works	 the client calls helper_end
@@ -32,32 +32,37 @@
 typedef enum HelperProgram
 {
 	HELPER_CODEC = 0,
-	HELPER_CODEC_HEIF
+	HELPER_CODEC_HEIF,
+	HELPER_COURIER
 } HelperProgram;
 
-#define HELPER_PROGRAMS 2
+#define HELPER_PROGRAMS 3
 
 typedef struct HelperProcess
 {
 	const char *name;			/* of the program */
+	bool		is_codec;		/* decodes pictures: its memory is limited, and
+								 * it serves one user */
+	uint64		arena_size;		/* bytes */
+	uint32		starts;			/* how often it was started so far */
 	pid_t		pid;			/* 0: not running; then nothing below counts */
 	int			socket;			/* our end, non-blocking */
-	int			arena;			/* the memfd, WIRE_ARENA_SIZE long */
+	int			arena;			/* the memfd, arena_size long */
 	bool		busy;			/* a request is under way */
 	bool		greeted;		/* it has answered our hello ... */
 	bool		sandboxed;		/* ... and said this */
 	uint32		last_number;	/* of a request */
 	int64		requests;		/* that it served */
 	TimestampTz started_at;
-	int			memory;			/* the settings it was started with */
+	int			memory;			/* the settings it was started with; of a codec */
 	int			idle;
-	Oid			user;			/* whose pictures it has seen: no other's */
+	Oid			user;			/* whose pictures a codec has seen: no other's */
 } HelperProcess;
 
 /*
  * Gives the running helper, starting it if there is none or if the one there
- * is can't be used (left, in the middle of something, other settings or
- * another current user).
+ * is can't be used (left, in the middle of something, other settings or, of
+ * a codec, another current user).
  * Raises 53000 if it can't be started, 0A000 if there is no such program.
  */
 extern HelperProcess *helper_get(HelperProgram program);

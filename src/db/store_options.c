@@ -16,8 +16,10 @@
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "utils/builtins.h"
+#include "utils/formatting.h"
 
 #include "compat.h"
+#include "courier_text.h"
 #include "store_options.h"
 
 #define WRAPPER			"mediastore"
@@ -49,6 +51,15 @@ typedef struct ServerOptions
 	const char *root;
 	const char *prefix;
 	const char *public_url;
+	const char *storage_class;
+	const char *server_side_encryption;
+	const char *kms_key_id;
+	const char *checksum;
+	const char *content_md5;
+	const char *if_none_match;
+	const char *cache_control;
+	const char *metadata;
+	const char *private_network;
 } ServerOptions;
 
 typedef struct ServerOption
@@ -57,19 +68,29 @@ typedef struct ServerOption
 	size_t		offset;			/* in ServerOptions */
 	bool		s3;				/* whether a store with a bucket has it */
 	bool		file;			/* whether a store with a root has it */
+	bool		superuser;		/* whose servers are superusers' to change */
 } ServerOption;
 
 #define AT(field) offsetof(ServerOptions, field)
 
 static const ServerOption server_options[] = {
-	{"bucket", AT(bucket), true, false},
-	{"region", AT(region), true, false},
-	{"endpoint", AT(endpoint), true, false},
-	{"prefix", AT(prefix), true, true},
-	{"public_url", AT(public_url), true, true},
-	{"path_style", AT(path_style), true, false},
-	{"profile", AT(profile), true, false},
-	{"root", AT(root), false, true},
+	{"bucket", AT(bucket), true, false, false},
+	{"region", AT(region), true, false, false},
+	{"endpoint", AT(endpoint), true, false, false},
+	{"prefix", AT(prefix), true, true, false},
+	{"public_url", AT(public_url), true, true, false},
+	{"path_style", AT(path_style), true, false, false},
+	{"storage_class", AT(storage_class), true, false, false},
+	{"server_side_encryption", AT(server_side_encryption), true, false, false},
+	{"kms_key_id", AT(kms_key_id), true, false, false},
+	{"checksum", AT(checksum), true, false, false},
+	{"content_md5", AT(content_md5), true, false, false},
+	{"if_none_match", AT(if_none_match), true, false, false},
+	{"cache_control", AT(cache_control), true, true, false},
+	{"metadata", AT(metadata), true, false, false},
+	{"profile", AT(profile), true, false, true},
+	{"private_network", AT(private_network), true, false, true},
+	{"root", AT(root), false, true, true},
 };
 
 static const char *const mapping_options[] = {
@@ -114,11 +135,12 @@ to_utf8(const char *text)
 
 /* As the store room puts it: the option, and what is wrong with it. */
 _Noreturn static void
-bad_value(const char *name, const char *why)
+bad_value(const char *name, const char *why, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("%s %s", name, why),
+			 hint != NULL ? errhint("%s", hint) : 0,
 			 HIDE_STATEMENT));
 }
 
@@ -127,13 +149,13 @@ static void
 check_root(const char *root)
 {
 	if (root[0] != '/')
-		bad_value("root", "is not an absolute path");
+		bad_value("root", "is not an absolute path", NULL);
 	for (const char *part = root; *part != '\0'; part += strspn(part, "/"))
 	{
 		size_t		length = strcspn(part, "/");
 
 		if (length == 2 && part[0] == '.' && part[1] == '.')
-			bad_value("root", "contains \"..\"");
+			bad_value("root", "contains \"..\"", NULL);
 		part += length;
 	}
 }
@@ -143,17 +165,148 @@ static void
 check_profile(const char *profile)
 {
 	if (profile[0] == '\0')
-		bad_value("profile", "is empty");
+		bad_value("profile", "is empty", NULL);
 	for (const char *byte = profile; *byte != '\0'; byte++)
 	{
 		if ((unsigned char) *byte <= ' ' || *byte == '[' || *byte == ']' || *byte == 0x7f)
-			bad_value("profile", "contains a blank, a bracket or a control character");
+			bad_value("profile", "contains a blank, a bracket or a control character", NULL);
 	}
 }
 
+static bool
+read_boolean(const char *name, const char *value)
+{
+	bool		result = false;
+
+	if (value != NULL && !parse_bool(value, &result))
+		bad_value(name, "is not a Boolean value", NULL);
+	return result;
+}
+
+/* What goes into a header as it is. */
+static void
+check_header(const char *name, const char *value)
+{
+	if (value != NULL && !courier_text_is_header(value))
+		bad_value(name, "can't be sent as a header",
+				  "It must be printable ASCII, without blanks at its ends, and not empty.");
+}
+
+static void
+check_storage_class(const char *value)
+{
+	if (value == NULL)
+		return;
+	if (value[0] == '\0' || strspn(value, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != strlen(value))
+		bad_value("storage_class", "is not the name of a storage class",
+				  "Stores name them in capitals, as STANDARD_IA; which there are, they tell.");
+}
+
+static void
+check_encryption(const char *encryption, const char *kms_key_id)
+{
+	if (encryption != NULL && strcmp(encryption, "AES256") != 0 && strcmp(encryption, "aws:kms") != 0)
+		bad_value("server_side_encryption", "is unknown", "Valid values are AES256 and aws:kms.");
+	check_header("kms_key_id", kms_key_id);
+	if (kms_key_id != NULL && (encryption == NULL || strcmp(encryption, "aws:kms") != 0))
+		bad_value("kms_key_id", "is given without server_side_encryption",
+				  "A key of one's own goes with server_side_encryption 'aws:kms'.");
+}
+
+List *
+store_metadata_add(List *metadata, const char *name, const char *value)
+{
+	StoreMeta  *meta = palloc(sizeof(StoreMeta));
+	size_t		total = strlen(name) + strlen(value);
+	ListCell   *cell;
+	char	   *lower;
+
+	if (!courier_text_is_token(name))
+		bad_value("metadata", "has a name that can't be sent as one of a header",
+				  "Names are made of letters, digits, \"-\", \"_\" and the like.");
+	check_header("metadata", value);
+	/* headers have no case; what a store gives back is lower case */
+	lower = asc_tolower(name, strlen(name));
+	foreach(cell, metadata)
+	{
+		const StoreMeta *other = (const StoreMeta *) lfirst(cell);
+
+		if (strcmp(other->name, lower) == 0)
+			bad_value("metadata", "has a name twice", "Upper and lower case are the same in headers.");
+		total += strlen(other->name) + strlen(other->value);
+	}
+	if (total > STORE_METADATA_MOST)
+		bad_value("metadata", "is too long", "Names and values may add up to 2048 bytes.");
+	meta->name = lower;
+	meta->value = value;
+	return lappend(metadata, meta);
+}
+
+/* Without blanks at both ends, in place. */
+static char *
+trim(char *text)
+{
+	size_t		length;
+
+	text += strspn(text, " \t");
+	length = strlen(text);
+	while (length > 0 && strchr(" \t", text[length - 1]) != NULL)
+		length--;
+	text[length] = '\0';
+	return text;
+}
+
+/* Reads "name=value, name=value"; a value has no comma. */
+static List *
+read_metadata(const char *text)
+{
+	List	   *metadata = NIL;
+	char	   *part = text != NULL ? pstrdup(text) : NULL;
+
+	while (part != NULL)
+	{
+		char	   *next = strchr(part, ',');
+		char	   *equals;
+
+		if (next != NULL)
+			*next++ = '\0';
+		equals = strchr(part, '=');
+		if (equals == NULL)
+			bad_value("metadata", "is not a list of names and values",
+					  "It is written as in \"name=value, name=value\".");
+		*equals = '\0';
+		metadata = store_metadata_add(metadata, trim(part), trim(equals + 1));
+		part = next;
+	}
+	return metadata;
+}
+
 /*
- * Makes a bucket of a server's options, and checks them all.  There is a
- * bucket in them, or a root.
+ * Takes what objects are put with, and how the store is reached, and checks all
+ * of it.
+ */
+static void
+read_details(StoreServer *store, const ServerOptions *options)
+{
+	check_storage_class(options->storage_class);
+	check_encryption(options->server_side_encryption, options->kms_key_id);
+	check_header("cache_control", options->cache_control);
+	store->root = to_utf8(options->root);
+	store->profile = options->profile;
+	store->storage_class = options->storage_class;
+	store->server_side_encryption = options->server_side_encryption;
+	store->kms_key_id = options->kms_key_id;
+	store->cache_control = options->cache_control;
+	store->metadata = read_metadata(options->metadata);
+	store->checksum = read_boolean("checksum", options->checksum);
+	store->content_md5 = read_boolean("content_md5", options->content_md5);
+	store->if_none_match = read_boolean("if_none_match", options->if_none_match);
+	store->private_network = read_boolean("private_network", options->private_network);
+}
+
+/*
+ * Makes a bucket of a server's options, and checks them.  There is a bucket in
+ * them, or a root.
  */
 static void
 make_bucket(StoreBucket *bucket, const ServerOptions *options)
@@ -176,13 +329,8 @@ make_bucket(StoreBucket *bucket, const ServerOptions *options)
 		bucket->region = to_utf8(options->region);
 		bucket->style = STORE_STYLE_AUTO;
 		if (options->path_style != NULL)
-		{
-			bool		path_style;
-
-			if (!parse_bool(options->path_style, &path_style))
-				bad_value("path_style", "is not a Boolean value");
-			bucket->style = path_style ? STORE_STYLE_PATH : STORE_STYLE_VIRTUAL;
-		}
+			bucket->style = read_boolean("path_style", options->path_style) ?
+				STORE_STYLE_PATH : STORE_STYLE_VIRTUAL;
 		if (options->profile != NULL)
 			check_profile(options->profile);
 	}
@@ -275,23 +423,29 @@ static void
 check_server(List *list)
 {
 	ServerOptions options;
-	StoreBucket bucket;
+	StoreServer store;
 
 	read_server(&options, list);
 	check_together(&options);
 
 	/*
-	 * Whoever sets a root lets others write there as the server's user, and
-	 * whoever sets a profile lets them sign with the server's credentials.
+	 * Whoever sets a root lets others write there as the server's user, whoever
+	 * sets a profile lets them sign with the server's credentials, and whoever
+	 * opens a private network lets them reach what only the server can.
 	 */
-	if ((options.root != NULL || options.profile != NULL) && !superuser())
-		ereport(ERROR,
-				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-				 errmsg("permission denied to set option \"%s\"",
-						options.root != NULL ? "root" : "profile"),
-				 errhint("Only superusers may set the options of a server that has it."),
-				 HIDE_STATEMENT));
-	make_bucket(&bucket, &options);
+	for (size_t i = 0; i < lengthof(server_options); i++)
+	{
+		const ServerOption *option = &server_options[i];
+
+		if (option->superuser && *field(&options, option) != NULL && !superuser())
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to set option \"%s\"", option->name),
+					 errhint("Only superusers may set the options of a server that has it."),
+					 HIDE_STATEMENT));
+	}
+	make_bucket(&store.bucket, &options);
+	read_details(&store, &options);
 }
 
 /* The options of a user mapping.  What was said is kept out of the message. */
@@ -399,6 +553,6 @@ store_server(const char *name)
 						store->type == STORE_TYPE_S3 ? "bucket" : "root"),
 				 errhint("A server of type s3 needs a bucket, one of type file a root.")));
 	make_bucket(&store->bucket, &options);
-	store->profile = options.profile;
+	read_details(store, &options);
 	return store;
 }
