@@ -22,12 +22,14 @@
 
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/varlena.h"
 
 #include "db/compat.h"
+#include "db/worker_process.h"
 #include "mediastore.h"
 
 MEDIASTORE_MODULE_MAGIC;
@@ -155,7 +157,8 @@ check_credentials_file(char **newval, void **extra pg_attribute_unused(),
 
 /*
  * Called when the module is loaded: in a backend, or in the postmaster when
- * preloaded.  So it starts nothing and registers nothing but settings.
+ * preloaded.  So it starts nothing; only when preloaded is there a launcher,
+ * and with it the workers that push.
  */
 void
 _PG_init(void)
@@ -296,4 +299,7 @@ _PG_init(void)
 							   check_credentials_file, NULL, NULL);
 
 	MarkGUCPrefixReserved("mediastore");
+
+	if (process_shared_preload_libraries_in_progress)
+		worker_init();
 }

@@ -11,6 +11,7 @@
 #define MEDIASTORE_COMPAT_H
 
 #include "catalog/pg_class.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_foreign_server.h"
 #include "catalog/pg_namespace.h"
 #include "fmgr.h"
@@ -37,10 +38,17 @@
 #define relation_ownercheck(oid, role) object_ownercheck(RelationRelationId, oid, role)
 #define namespace_aclcheck(oid, role, mode) object_aclcheck(NamespaceRelationId, oid, role, mode)
 #define foreign_server_aclcheck(oid, role, mode) object_aclcheck(ForeignServerRelationId, oid, role, mode)
+#define database_ownercheck(oid, role) object_ownercheck(DatabaseRelationId, oid, role)
 #else
 #define relation_ownercheck(oid, role) pg_class_ownercheck(oid, role)
 #define namespace_aclcheck(oid, role, mode) pg_namespace_aclcheck(oid, role, mode)
 #define foreign_server_aclcheck(oid, role, mode) pg_foreign_server_aclcheck(oid, role, mode)
+#define database_ownercheck(oid, role) pg_database_ownercheck(oid, role)
+#endif
+
+/* 15.4: a database whose DROP was interrupted is marked */
+#ifndef DATCONNLIMIT_INVALID_DB
+#define DATCONNLIMIT_INVALID_DB (-2)
 #endif
 
 /* 17: extensions can name their wait events */
@@ -48,6 +56,17 @@
 #define mediastore_wait_event_new(name) WaitEventExtensionNew(name)
 #else
 #define mediastore_wait_event_new(name) PG_WAIT_EXTENSION
+#endif
+
+/* 18: a scan can be counted, and a deferrable key asked for */
+#if PG_VERSION_NUM >= 180000
+#define mediastore_index_beginscan(relation, index, snapshot, count) \
+	index_beginscan(relation, index, snapshot, NULL, count, 0)
+#define mediastore_primary_key_index(relation) RelationGetPrimaryKeyIndex(relation, false)
+#else
+#define mediastore_index_beginscan(relation, index, snapshot, count) \
+	index_beginscan(relation, index, snapshot, count, 0)
+#define mediastore_primary_key_index(relation) RelationGetPrimaryKeyIndex(relation)
 #endif
 
 /* 18: a module can tell its name and version */

@@ -73,7 +73,9 @@ mediastore_helpers(PG_FUNCTION_ARGS)
 		memory = resident_bytes(helper->pid);
 		values[HELPER_PROGRAM] = CStringGetTextDatum(helper->name);
 		values[HELPER_PID] = Int32GetDatum((int32) helper->pid);
+		/* the courier has none: it opens connections and files */
 		values[HELPER_SANDBOXED] = BoolGetDatum(helper->sandboxed);
+		nulls[HELPER_SANDBOXED] = !helper->is_codec;
 		values[HELPER_REQUESTS] = Int64GetDatum(helper->requests);
 		values[HELPER_MEMORY] = Int64GetDatum(memory);
 		nulls[HELPER_MEMORY] = memory < 0;

@@ -17,7 +17,6 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/stratnum.h"
-#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
@@ -74,10 +73,9 @@ static OwnStatement find_attachment = {
 static OwnStatement find_change = {
 	"SELECT c.id, c.kind, c.row_key, c.new_key OPERATOR(pg_catalog.=) $2 FROM mediastore.change AS c"
 	" WHERE c.relation OPERATOR(pg_catalog.=) $1 AND c.id OPERATOR(pg_catalog.<) $5 AND"
-	" CASE c.kind WHEN 't' THEN true"
-	" WHEN 'm' THEN c.row_key OPERATOR(pg_catalog.=) $2 OR c.new_key OPERATOR(pg_catalog.=) $2"
-	" ELSE c.row_key OPERATOR(pg_catalog.=) $2 AND c.column_name OPERATOR(pg_catalog.=) $3"
-	" AND (c.index IS NULL OR c.index OPERATOR(pg_catalog.=) $4) END"
+	" (c.column_name IS NULL OR c.column_name OPERATOR(pg_catalog.=) $3) AND"
+	" (c.row_key IS NULL OR c.row_key OPERATOR(pg_catalog.=) $2 OR c.new_key OPERATOR(pg_catalog.=) $2) AND"
+	" (c.index IS NULL OR c.index OPERATOR(pg_catalog.=) $4)"
 	" ORDER BY c.id DESC LIMIT 1",
 	SPI_OK_SELECT, 5, {OIDOID, TEXTARRAYOID, NAMEOID, INT4OID, INT8OID}, NULL, NULL
 };
@@ -182,12 +180,16 @@ static ArrayType *
 selected_row_key(Relation relation, const Key *key, Relation table)
 {
 	TupleDesc	descriptor = RelationGetDescr(table);
-	Bitmapset  *missing = RelationGetIndexAttrBitmap(table, INDEX_ATTR_BITMAP_PRIMARY_KEY);
+	AttrNumber	numbers[INDEX_MAX_KEYS];
+	int			count = push_key_columns(table, numbers);
+	Bitmapset  *missing = NULL;
 	TupleTableSlot *slot;
 	ArrayType  *row_key;
 
-	if (bms_is_empty(missing))
+	if (count == 0)
 		return NULL;
+	for (int i = 0; i < count; i++)
+		missing = bms_add_member(missing, numbers[i]);
 	slot = MakeSingleTupleTableSlot(descriptor, &TTSOpsVirtual);
 	memset(slot->tts_isnull, true, (size_t) descriptor->natts * sizeof(bool));
 	for (int i = 0; i < key->count; i++)
@@ -200,7 +202,7 @@ selected_row_key(Relation relation, const Key *key, Relation table)
 		slot->tts_values[number - 1] =
 			SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 3,
 						  &slot->tts_isnull[number - 1]);
-		missing = bms_del_member(missing, number - FirstLowInvalidHeapAttributeNumber);
+		missing = bms_del_member(missing, number);
 	}
 	if (!bms_is_empty(missing))
 		ereport(ERROR,

@@ -17,7 +17,7 @@
 
 #include "compat.h"
 #include "credentials.h"
-#include "store_options.h"
+#include "store_functions.h"
 
 /* The seconds between Unix's epoch and PostgreSQL's. */
 #define EPOCHS_APART \
@@ -29,12 +29,8 @@
 PG_FUNCTION_INFO_V1(media_url);
 PG_FUNCTION_INFO_V1(media_presign);
 
-/*
- * A key as stores take it, whose URL is the same for all who follow it:
- * whoever may use a store is to get no further than its prefix.
- */
-static const char *
-key_argument(const StoreServer *store, const text *argument)
+const char *
+store_key_argument(const StoreServer *store, const text *argument)
 {
 	char	   *text = text_to_cstring(argument);
 	const char *key = pg_server_to_any(text, (int) strlen(text), PG_UTF8);
@@ -47,12 +43,9 @@ key_argument(const StoreServer *store, const text *argument)
 	return key;
 }
 
-/*
- * Makes a text of an URL that the store room gave, and frees that; NULL raises
- * the error.  An URL is ASCII.
- */
-static text *
-take_url(char *url, const StoreError *error)
+/* An URL is ASCII. */
+text *
+store_take_url(char *url, const StoreError *error)
 {
 	size_t		length;
 	text	   *result;
@@ -78,7 +71,7 @@ Datum
 media_url(PG_FUNCTION_ARGS)
 {
 	StoreServer *store = store_server(NameStr(*PG_GETARG_NAME(0)));
-	const char *key = key_argument(store, PG_GETARG_TEXT_PP(1));
+	const char *key = store_key_argument(store, PG_GETARG_TEXT_PP(1));
 	StoreError	error;
 
 	if (store->type == STORE_TYPE_FILE)
@@ -91,7 +84,7 @@ media_url(PG_FUNCTION_ARGS)
 		if (!store_key_check(store->bucket.prefix, key, true, &error))
 			store_raise(&error);
 	}
-	PG_RETURN_TEXT_P(take_url(store_public_url(&store->bucket, key, &error), &error));
+	PG_RETURN_TEXT_P(store_take_url(store_public_url(&store->bucket, key, &error), &error));
 }
 
 /* Whole seconds, rounded down; anything but a second to a week is an error. */
@@ -155,7 +148,7 @@ media_presign(PG_FUNCTION_ARGS)
 						store->server->servername)));
 
 	memset(&presign, 0, sizeof(presign));
-	presign.key = key_argument(store, PG_GETARG_TEXT_PP(1));
+	presign.key = store_key_argument(store, PG_GETARG_TEXT_PP(1));
 	presign.expires = seconds_of(PG_GETARG_INTERVAL_P(2));
 	presign.method = text_to_cstring(PG_GETARG_TEXT_PP(3));
 	presign.at = unix_time(PG_ARGISNULL(4) ? GetCurrentStatementStartTimestamp() : PG_GETARG_TIMESTAMPTZ(4));
@@ -163,5 +156,5 @@ media_presign(PG_FUNCTION_ARGS)
 	credentials_find(&credentials, store->server, store->profile);
 	url = store_presign(&store->bucket, &credentials, &presign, &error);
 	credentials_wipe(&credentials);
-	PG_RETURN_TEXT_P(take_url(url, &error));
+	PG_RETURN_TEXT_P(store_take_url(url, &error));
 }

@@ -1,0 +1,79 @@
+/*-------------------------------------------------------------------------
+ *
+ * pusher_transaction.c
+ *	  The short transactions of the pusher.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "executor/spi.h"
+#include "utils/memutils.h"
+#include "utils/snapmgr.h"
+
+#include "pusher_transaction.h"
+
+static bool is_in_procedure = false;
+static MemoryContext outer_memory = NULL;
+
+void
+pusher_in_procedure(bool in_procedure)
+{
+	is_in_procedure = in_procedure;
+}
+
+void
+pusher_begin(void)
+{
+	outer_memory = CurrentMemoryContext;
+	if (is_in_procedure)
+	{
+		/* that of before the wait is as old as the wait was long */
+		SPI_commit();
+	}
+	else
+	{
+		SetCurrentStatementStartTimestamp();
+		StartTransactionCommand();
+		if (SPI_connect() != SPI_OK_CONNECT)
+			elog(ERROR, "SPI_connect failed");
+	}
+	/* whatever the default is: what others commit meanwhile is to be seen */
+	XactIsoLevel = XACT_READ_COMMITTED;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	MemoryContextSwitchTo(AllocSetContextCreate(TopTransactionContext, "mediastore transaction",
+												ALLOCSET_DEFAULT_SIZES));
+}
+
+void
+pusher_commit(void)
+{
+	PopActiveSnapshot();
+	/* its own goes with the transaction */
+	MemoryContextSwitchTo(outer_memory);
+	if (is_in_procedure)
+		SPI_commit();
+	else
+	{
+		SPI_finish();
+		CommitTransactionCommand();
+	}
+	MemoryContextSwitchTo(outer_memory);
+}
+
+void
+pusher_abort(void)
+{
+	MemoryContextSwitchTo(outer_memory);
+	if (is_in_procedure)
+	{
+		/* ours, and those of statements that an error has left */
+		while (ActiveSnapshotSet())
+			PopActiveSnapshot();
+		SPI_rollback();
+	}
+	else
+		AbortCurrentTransaction();
+	MemoryContextSwitchTo(outer_memory);
+}
