@@ -8,6 +8,16 @@ CREATE FUNCTION @extschema@.media_compress_trigger() RETURNS trigger
 COMMENT ON FUNCTION @extschema@.media_compress_trigger() IS
 	'for triggers: compresses what comes into a column';
 
+-- AFTER INSERT OR UPDATE OR DELETE, FOR EACH ROW, and AFTER TRUNCATE.  The first
+-- argument is the name of the column; the others, "name=value" each, are server,
+-- key, url_column and offload, as of media_attach.  Whose table it is needs USAGE
+-- on the server for anything to come of it.
+CREATE FUNCTION @extschema@.media_push_trigger() RETURNS trigger
+	LANGUAGE c VOLATILE CALLED ON NULL INPUT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'media_push_trigger';
+COMMENT ON FUNCTION @extschema@.media_push_trigger() IS
+	'for triggers: has what a column holds pushed to a store when the transaction commits';
+
 -- Not STRICT: nothing would have been done, and nothing said.
 CREATE FUNCTION @extschema@.media_attach(
 	relation pg_catalog.regclass,

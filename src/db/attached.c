@@ -34,7 +34,7 @@ column_number(Relation relation, const char *name)
 }
 
 bool
-attached_is_ours(Oid function)
+attached_is_function(Oid function, const char *expected)
 {
 	char	   *name = get_func_name(function);
 	bool		ours;
@@ -42,7 +42,7 @@ attached_is_ours(Oid function)
 	/* the name first: it is cached, the extension is not */
 	if (name == NULL)
 		return false;
-	ours = strcmp(name, TRIGGER_FUNCTION) == 0;
+	ours = strcmp(name, expected) == 0;
 	pfree(name);
 	if (ours)
 	{
@@ -51,6 +51,12 @@ attached_is_ours(Oid function)
 		ours = OidIsValid(extension) && extension == get_extension_oid("mediastore", true);
 	}
 	return ours;
+}
+
+bool
+attached_is_ours(Oid function)
+{
+	return attached_is_function(function, TRIGGER_FUNCTION);
 }
 
 AttrNumber

@@ -66,6 +66,9 @@ extern void attached_check_type(Relation relation, AttrNumber number, AttachedCo
 /* Whether a function is our media_compress_trigger. */
 extern bool attached_is_ours(Oid function);
 
+/* Whether a function is the extension's, of that name. */
+extern bool attached_is_function(Oid function, const char *expected);
+
 /*
  * The relations of a tree (partitions, inheritance children, itself) that
  * hold rows which this session can see: ordinary tables, but no other

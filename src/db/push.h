@@ -9,6 +9,7 @@
  * nothing but the catalog remembers.
  *
  *	  push_spec.c		the arguments of a trigger
+ *	  push_row.c		the primary key of a row
  *	  push_trigger.c	the trigger
  *	  change.c			rows of mediastore.change, and the wake-up at commit
  *	  fold.c			changes become objects and attachments
@@ -18,6 +19,10 @@
 #ifndef MEDIASTORE_PUSH_H
 #define MEDIASTORE_PUSH_H
 
+#include "executor/tuptable.h"
+#include "fmgr.h"
+#include "nodes/pg_list.h"
+#include "utils/array.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
 
@@ -56,11 +61,69 @@ extern bool push_find(Relation relation, const char *name, PushColumn *column);
 extern bool push_is_ours(Oid function);
 
 /*
- * The primary key of a row as mediastore.attachment has it: text[], in the
- * order of the index, the same whatever the session's settings are.  Raises
- * 55000 if the table has none.  The array is palloc'd.
+ * The number of the column that a trigger is for, which follows a renamed
+ * column; or 0 if it does not call media_push_trigger, or the column is gone.
+ * The trigger must be the caller's own copy.
  */
+extern AttrNumber push_number(Relation relation, const Trigger *trigger);
+
+/* What is said of a column, as strings in the server's encoding. */
+typedef struct PushOptions
+{
+	const char *server;			/* NULL: the column is not to be pushed */
+	const char *key;
+	const char *url_column;		/* or NULL */
+	PushOffload offload;
+} PushOptions;
+
+/*
+ * Reads the options from the arguments of a function: server, key, url_column,
+ * offload, from first on.  Raises 22023.
+ */
+extern void push_options_from_arguments(PushOptions *options, FunctionCallInfo fcinfo, int first);
+
+/*
+ * The options as arguments of a trigger, "name=value", without those at their
+ * default: a List of char *, palloc'd.
+ */
+extern List *push_options_to_texts(const PushOptions *options);
+
+/*
+ * Looks whether a column of a relation can be pushed so, and says how.  Raises
+ * as push_read, and 55000 if the relation has no primary key; the server is not
+ * looked at.
+ */
+extern void push_check(Relation relation, const char *name, const PushOptions *options,
+					   PushColumn *column);
+
+/* --- push_row.c ---------------------------------------------------------- */
+
+/*
+ * The primary key's columns in the order of its index, INDEX_MAX_KEYS at most;
+ * returns how many.  0 if there is none, or it is deferrable: rows may have the
+ * same one for a while then.
+ */
+extern int	push_key_columns(Relation relation, AttrNumber *numbers);
+
+/* Raises 55000: the table has no such key. */
+_Noreturn extern void push_no_key(Relation relation);
+
+/*
+ * Values of a primary key as mediastore.attachment has them: text[], the same
+ * whatever the session's settings are.  The array is palloc'd.
+ */
+extern ArrayType *push_key_texts(const Datum *values, const Oid *types, int count);
+
+/* The same of a row's, in the order of the index.  Raises 55000 if the table has none. */
 extern ArrayType *push_row_key(Relation relation, TupleTableSlot *slot);
+
+/* --- push_trigger.c ------------------------------------------------------ */
+
+/*
+ * Writes down that a row refers to what its column holds, as the trigger does
+ * for a new row.  column is that of one of the table's triggers.
+ */
+extern void push_row(Relation relation, const PushColumn *column, TupleTableSlot *slot);
 
 /*
  * Set while this process writes back to a row what has become of its value:
@@ -73,7 +136,7 @@ typedef struct Change
 	char		kind;			/* as in mediastore.change */
 	Oid			relation;
 	ArrayType  *row_key;		/* NULL of 't' */
-	const char *column;			/* NULL of 't', 'm' */
+	const char *column;			/* NULL of 't': all of the table's */
 	int32		index;			/* of an array's element from 1; 0: no array;
 								 * -1 (of 'd'): all */
 	ArrayType  *new_key;		/* of 'm' */
@@ -90,7 +153,8 @@ typedef struct Change
 /*
  * Writes a change down, as part of the transaction, and has the worker woken
  * when that commits.  Asks for no right of the user's.  Raises 53400
- * (configuration_limit_exceeded) if mediastore.max_queue_rows wait already.
+ * (configuration_limit_exceeded) if mediastore.max_queue_rows wait already; not
+ * for 't', of which there are few.
  */
 extern void change_append(const Change *change);
 

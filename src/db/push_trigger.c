@@ -1,0 +1,656 @@
+/*-------------------------------------------------------------------------
+ *
+ * push_trigger.c
+ *	  media_push_trigger: what becomes of a column is written down.
+ *
+ * A value is read once, for its hash; what an UPDATE leaves as it was is known
+ * by its TOAST pointer, or else by its bytes, and is not written down.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/xact.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "commands/trigger.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "fmgr.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "array.h"
+#include "attached.h"
+#include "compat.h"
+#include "push.h"
+#include "store_options.h"
+
+/* The seconds between Unix's epoch and PostgreSQL's. */
+#define EPOCHS_APART \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
+
+PG_FUNCTION_INFO_V1(media_push_trigger);
+
+bool		push_writing_back = false;
+
+/* What this session has read of a trigger. */
+typedef struct KnownTrigger
+{
+	Oid			trigger;		/* the key */
+	Oid			relation;
+	Oid			root;			/* the partitioned table it is a partition of,
+								 * or itself */
+	PushColumn	column;
+	MemoryContext memory;		/* of what that points to */
+	int			key_count;
+	AttrNumber	key_numbers[INDEX_MAX_KEYS];
+} KnownTrigger;
+
+static HTAB *known_triggers = NULL;
+
+/* The row at hand. */
+typedef struct Row
+{
+	Relation	relation;
+	Oid			root;
+	const PushColumn *column;
+	const char *column_name;
+	int			key_count;
+	const AttrNumber *key_numbers;
+	TupleTableSlot *slot;
+	ArrayType  *key;			/* of its primary key */
+	/* made for the first key that is expanded */
+	const char **key_texts;		/* in UTF-8 */
+} Row;
+
+/* --- what triggers say ---------------------------------------------------- */
+
+/*
+ * A table has changed, or its columns, its key, its triggers.  Forgets what
+ * was read of them.
+ */
+static void
+forget_triggers(Datum argument pg_attribute_unused(), Oid relation)
+{
+	HASH_SEQ_STATUS status;
+	KnownTrigger *known;
+
+	hash_seq_init(&status, known_triggers);
+	while ((known = (KnownTrigger *) hash_seq_search(&status)) != NULL)
+	{
+		if (!OidIsValid(relation) || known->relation == relation)
+		{
+			if (known->memory != NULL)
+				MemoryContextDelete(known->memory);
+			hash_search(known_triggers, &known->trigger, HASH_REMOVE, NULL);
+		}
+	}
+}
+
+/* The topmost table that a partition belongs to; of others, itself. */
+static Oid
+root_of(Relation relation)
+{
+	List	   *ancestors;
+
+	if (!relation->rd_rel->relispartition)
+		return RelationGetRelid(relation);
+	ancestors = get_partition_ancestors(RelationGetRelid(relation));
+	return ancestors != NIL ? llast_oid(ancestors) : RelationGetRelid(relation);
+}
+
+/* Gives what a trigger says of itself, read once a session; *known is a copy. */
+static void
+know_trigger(Relation relation, const Trigger *trigger, KnownTrigger *result)
+{
+	KnownTrigger *known;
+	TriggerDesc *triggers;
+	const Trigger *current = NULL;
+
+	if (known_triggers == NULL)
+	{
+		HASHCTL		control;
+
+		control.keysize = sizeof(Oid);
+		control.entrysize = sizeof(KnownTrigger);
+		known_triggers = hash_create("mediastore push triggers", 16, &control,
+									 HASH_ELEM | HASH_BLOBS);
+		CacheRegisterRelcacheCallback(forget_triggers, (Datum) 0);
+	}
+
+	known = (KnownTrigger *) hash_search(known_triggers, &trigger->tgoid, HASH_FIND, NULL);
+	if (known != NULL)
+	{
+		*result = *known;
+		result->column.key = pstrdup(known->column.key);
+		return;
+	}
+
+	/*
+	 * What the executor has is as old as its statement, which may have
+	 * replaced the trigger since.  Only the relation's own is to be kept.
+	 */
+	triggers = CopyTriggerDesc(relation->trigdesc);
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (triggers->triggers[i].tgoid == trigger->tgoid)
+			current = &triggers->triggers[i];
+	}
+	memset(result, 0, sizeof(*result));
+	result->trigger = trigger->tgoid;
+	result->relation = RelationGetRelid(relation);
+	result->root = root_of(relation);
+	push_read(relation, current != NULL ? current : trigger, &result->column);
+	result->key_count = push_key_columns(relation, result->key_numbers);
+	if (current != NULL && result->key_count > 0)
+	{
+		MemoryContext memory = AllocSetContextCreate(TopMemoryContext, "mediastore push trigger",
+													 ALLOCSET_SMALL_SIZES);
+		char	   *key = MemoryContextStrdup(memory, result->column.key);
+
+		known = (KnownTrigger *) hash_search(known_triggers, &trigger->tgoid, HASH_ENTER, NULL);
+		*known = *result;
+		known->memory = memory;
+		known->column.key = key;
+	}
+	FreeTriggerDesc(triggers);
+}
+
+/* --- rows ----------------------------------------------------------------- */
+
+/* Reads the primary key of a slot's row. */
+static ArrayType *
+read_key(const Row *row, TupleTableSlot *slot)
+{
+	Datum		values[INDEX_MAX_KEYS];
+	Oid			types[INDEX_MAX_KEYS];
+
+	for (int i = 0; i < row->key_count; i++)
+	{
+		bool		is_null;
+
+		values[i] = slot_getattr(slot, row->key_numbers[i], &is_null);
+		if (is_null)
+			elog(ERROR, "primary key of a row of \"%s\" is null",
+				 RelationGetRelationName(row->relation));
+		types[i] = TupleDescAttr(RelationGetDescr(row->relation), row->key_numbers[i] - 1)->atttypid;
+	}
+	return push_key_texts(values, types, row->key_count);
+}
+
+/* Whether two rows have the same primary key, byte by byte. */
+static bool
+same_key(const Row *row, TupleTableSlot *one, TupleTableSlot *other)
+{
+	for (int i = 0; i < row->key_count; i++)
+	{
+		AttrNumber	number = row->key_numbers[i];
+		Form_pg_attribute attribute = TupleDescAttr(RelationGetDescr(row->relation), number - 1);
+		bool		is_null;
+		Datum		value = slot_getattr(one, number, &is_null);
+		Datum		other_value = slot_getattr(other, number, &is_null);
+
+		if (!datum_image_eq(value, other_value, attribute->attbyval, attribute->attlen))
+			return false;
+	}
+	return true;
+}
+
+static char *
+to_utf8(char *text)
+{
+	return pg_server_to_any(text, (int) strlen(text), PG_UTF8);
+}
+
+/* The primary key as the store room takes it. */
+static const char *const *
+key_texts(Row *row)
+{
+	Datum	   *texts;
+	int			count;
+
+	if (row->key_texts == NULL)
+	{
+		deconstruct_array(row->key, TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &count);
+		row->key_texts = (const char **) palloc(sizeof(char *) * (Size) Max(count, 1));
+		for (int i = 0; i < count; i++)
+			row->key_texts[i] = to_utf8(TextDatumGetCString(texts[i]));
+	}
+	return row->key_texts;
+}
+
+static void
+append(const Row *row, char kind, int32 index)
+{
+	Change		change = {.kind = kind, .index = index};
+
+	change.relation = RelationGetRelid(row->relation);
+	change.row_key = row->key;
+	change.column = row->column_name;
+	change_append(&change);
+}
+
+/* --- values --------------------------------------------------------------- */
+
+/* Fills in the SHA-256 of a value, 32 bytes. */
+static void
+hash_value(Value *value, uint8 *digest)
+{
+	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
+	uint64		done = 0;
+
+	if (context == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	if (pg_cryptohash_init(context) < 0)
+		elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
+	while (done < value->total)
+	{
+		const uint8 *bytes;
+		size_t		count;
+
+		CHECK_FOR_INTERRUPTS();
+		count = value_read_on(value, done, &bytes);
+		if (pg_cryptohash_update(context, bytes, count) < 0)
+			elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
+		done += count;
+	}
+	if (pg_cryptohash_final(context, digest, PG_SHA256_DIGEST_LENGTH) < 0)
+		elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
+	pg_cryptohash_free(context);
+}
+
+/* A random UUID (RFC 9562, version 4), as text. */
+static const char *
+random_uuid(void)
+{
+	uint8		bytes[16];
+	char	   *text = palloc(37);
+	char	   *to = text;
+
+	if (!pg_strong_random(bytes, sizeof(bytes)))
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("could not generate random values")));
+	bytes[6] = (bytes[6] & 0x0f) | 0x40;
+	bytes[8] = (bytes[8] & 0x3f) | 0x80;
+	for (int i = 0; i < 16; i++)
+	{
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			*to++ = '-';
+		to += hex_encode((const char *) &bytes[i], 1, to);
+	}
+	*to = '\0';
+	return text;
+}
+
+/* What files of a format are named. */
+static const char *
+extension_of(FactsFormat format)
+{
+	switch (format)
+	{
+		case FACTS_FORMAT_JPEG:
+			return "jpg";
+		case FACTS_FORMAT_PNG:
+			return "png";
+		case FACTS_FORMAT_GIF:
+			return "gif";
+		case FACTS_FORMAT_WEBP:
+			return "webp";
+		case FACTS_FORMAT_BMP:
+			return "bmp";
+		case FACTS_FORMAT_TIFF:
+			return "tif";
+		case FACTS_FORMAT_HEIF:
+			return "heic";
+		case FACTS_FORMAT_AVIF:
+			return "avif";
+		case FACTS_FORMAT_SVG:
+			return "svg";
+		case FACTS_FORMAT_JXL:
+			return "jxl";
+		case FACTS_FORMAT_JP2:
+			return "jp2";
+		case FACTS_FORMAT_ICO:
+			return "ico";
+		case FACTS_FORMAT_PSD:
+			return "psd";
+		case FACTS_FORMAT_UNKNOWN:
+			break;
+	}
+	return "bin";
+}
+
+/* When the transaction began, in seconds since 1970. */
+static int64
+transaction_seconds(void)
+{
+	TimestampTz at = GetCurrentTransactionStartTimestamp();
+
+	return at / USECS_PER_SEC - (at % USECS_PER_SEC < 0 ? 1 : 0) + EPOCHS_APART;
+}
+
+/* Makes the key of a value, in the server's encoding. */
+static const char *
+make_key(Row *row, int32 index, FactsFormat format, const uint8 *sha256)
+{
+	const PushColumn *column = row->column;
+	StoreKeyValues values;
+	StoreError	error;
+	char		hex[PG_SHA256_DIGEST_LENGTH * 2 + 1];
+	char	   *made;
+	char	   *key;
+
+	memset(&values, 0, sizeof(values));
+	hex[hex_encode((const char *) sha256, PG_SHA256_DIGEST_LENGTH, hex)] = '\0';
+	values.sha256 = hex;
+	values.ext = extension_of(format);
+	values.index = index > 0 ? index : -1;
+	if ((column->key_names & STORE_KEY_TABLE) != 0)
+	{
+		char	   *table = get_rel_name(row->root);
+
+		values.table = to_utf8(table != NULL ? table : RelationGetRelationName(row->relation));
+	}
+	if ((column->key_names & STORE_KEY_COLUMN) != 0)
+		values.column = to_utf8(pstrdup(row->column_name));
+	if ((column->key_names & STORE_KEY_PK) != 0)
+	{
+		values.pk = key_texts(row);
+		values.pk_count = row->key_count;
+	}
+	if ((column->key_names & STORE_KEY_UUID) != 0)
+		values.uuid = random_uuid();
+	if ((column->key_names & (STORE_KEY_DATE | STORE_KEY_TIMESTAMP)) != 0)
+	{
+		values.has_at = true;
+		values.at = transaction_seconds();
+	}
+
+	made = store_template_expand(to_utf8(column->key), NULL, &values, &error);
+	if (made == NULL)
+		store_raise(&error);
+	key = palloc_extended(strlen(made) + 1, MCXT_ALLOC_NO_OOM);
+	if (key != NULL)
+		strcpy(key, made);
+	free(made);
+	if (key == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	return pg_any_to_server(key, (int) strlen(key), PG_UTF8);
+}
+
+/* Writes down that the row refers to a value.  index: of an element from 1, or 0. */
+static void
+append_value(Row *row, int32 index, Value *value)
+{
+	FactsFormat format = facts_format(&value->reader);
+	const char *mime_type = facts_mime_type(format);
+	uint8		sha256[PG_SHA256_DIGEST_LENGTH];
+	Change		change = {.kind = 'a', .index = index};
+
+	hash_value(value, sha256);
+	value_release(value);
+	change.relation = RelationGetRelid(row->relation);
+	change.row_key = row->key;
+	change.column = row->column_name;
+	change.server = NameStr(row->column->server);
+	change.key = make_key(row, index, format, sha256);
+	change.sha256 = sha256;
+	change.bytes = value->total;
+	change.content_type = mime_type != NULL ? mime_type : "application/octet-stream";
+	change.immutable = row->column->immutable;
+	change.write_back = row->column->url_number != InvalidAttrNumber ||
+		row->column->offload != PUSH_OFFLOAD_NONE;
+	change_append(&change);
+}
+
+/* Writes down that the row refers to all that the column holds. */
+static void
+append_datum(Row *row, Datum datum)
+{
+	PictureArray array;
+	Value		value;
+
+	if (!row->column->is_array)
+	{
+		value_open(&value, datum);
+		append_value(row, 0, &value);
+		return;
+	}
+	array_open(&array, datum);
+	for (int i = 0; i < array.count; i++)
+	{
+		bool		is_null;
+
+		array_next(&array, &value, &is_null);
+		if (!is_null)
+			append_value(row, i + 1, &value);
+	}
+	array_close(&array);
+}
+
+/* Whether two datums are pointers to one value out of line. */
+static bool
+same_pointer(Datum one, Datum other)
+{
+	const char *pointer = DatumGetPointer(one);
+	const char *other_pointer = DatumGetPointer(other);
+
+	return VARATT_IS_EXTERNAL_ONDISK(pointer) && VARATT_IS_EXTERNAL_ONDISK(other_pointer) &&
+		memcmp(pointer, other_pointer, VARSIZE_EXTERNAL(pointer)) == 0;
+}
+
+/* Writes down which elements of an array are others than before. */
+static void
+compare_arrays(Row *row, Datum before, Datum now)
+{
+	PictureArray old_array;
+	PictureArray array;
+	int			old_count = 0;
+
+	/* arrays of before a column was attached may have more dimensions */
+	if (array_try_open(&old_array, before))
+		old_count = old_array.count;
+	array_open(&array, now);
+	for (int i = 0; i < Max(old_count, array.count); i++)
+	{
+		Value		old_value;
+		Value		value;
+		bool		was_null = true;
+		bool		is_null = true;
+
+		CHECK_FOR_INTERRUPTS();
+		if (i < old_count)
+			array_next(&old_array, &old_value, &was_null);
+		if (i < array.count)
+			array_next(&array, &value, &is_null);
+
+		if (!is_null && (was_null || !value_equal(&old_value, &value)))
+			append_value(row, i + 1, &value);
+		/* of an element that was offloaded, null is all there was */
+		else if (is_null && (!was_null ||
+							 (row->column->offload != PUSH_OFFLOAD_NONE && i >= array.count)))
+			append(row, 'd', i + 1);
+	}
+	if (old_count > 0)
+		array_close(&old_array);
+	array_close(&array);
+}
+
+/* --- the trigger ---------------------------------------------------------- */
+
+/* An UPDATE: from one slot's row to the other's, which row is. */
+static void
+row_updated(Row *row, TupleTableSlot *before)
+{
+	const PushColumn *column = row->column;
+	bool		renewed = false;
+	Datum		old_datum;
+	Datum		datum;
+	bool		was_null;
+	bool		is_null;
+
+	if (!same_key(row, before, row->slot))
+	{
+		Change		change = {.kind = 'm'};
+
+		change.relation = RelationGetRelid(row->relation);
+		change.row_key = read_key(row, before);
+		change.column = row->column_name;
+		change.new_key = row->key;
+		change_append(&change);
+
+		/* another row may come to have the old key, and its objects' names */
+		renewed = !column->immutable;
+	}
+
+	old_datum = slot_getattr(before, column->number, &was_null);
+	datum = slot_getattr(row->slot, column->number, &is_null);
+	if (is_null)
+	{
+		bool		taken_away = !was_null;
+
+		if (was_null && column->offload != PUSH_OFFLOAD_NONE && column->url_number > 0)
+			taken_away = !slot_attisnull(before, column->url_number) &&
+				slot_attisnull(row->slot, column->url_number);
+		if (taken_away)
+			append(row, 'd', -1);
+	}
+	else if (was_null)
+		append_datum(row, datum);
+	else if (renewed)
+	{
+		append(row, 'd', -1);
+		append_datum(row, datum);
+	}
+	else if (same_pointer(old_datum, datum))
+		return;
+	else if (column->is_array)
+		compare_arrays(row, old_datum, datum);
+	else
+	{
+		Value		old_value;
+		Value		value;
+
+		value_open(&old_value, old_datum);
+		value_open(&value, datum);
+		if (!value_equal(&old_value, &value))
+			append_value(row, 0, &value);
+	}
+}
+
+void
+push_row(Relation relation, const PushColumn *column, TupleTableSlot *slot)
+{
+	AttrNumber	key_numbers[INDEX_MAX_KEYS];
+	Row			row = {.relation = relation, .column = column, .slot = slot};
+	Datum		datum;
+	bool		is_null;
+
+	row.root = root_of(relation);
+	row.column_name = NameStr(TupleDescAttr(RelationGetDescr(relation), column->number - 1)->attname);
+	row.key_count = push_key_columns(relation, key_numbers);
+	row.key_numbers = key_numbers;
+	if (row.key_count == 0)
+		push_no_key(relation);
+	row.key = read_key(&row, slot);
+	datum = slot_getattr(slot, column->number, &is_null);
+	if (!is_null)
+		append_datum(&row, datum);
+}
+
+/* A TRUNCATE: of a table, or of all partitions of one. */
+static void
+truncated(const TriggerData *data)
+{
+	Oid			relation = RelationGetRelid(data->tg_relation);
+	List	   *leaves = list_make1_oid(relation);
+	ListCell   *cell;
+
+	if (data->tg_relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE)
+		leaves = attached_leaves(relation, NoLock);
+	foreach(cell, leaves)
+	{
+		Change		change = {.kind = 't', .relation = lfirst_oid(cell)};
+
+		change.column = data->tg_trigger->tgnargs > 0 ? data->tg_trigger->tgargs[0] : NULL;
+		change_append(&change);
+	}
+}
+
+static void
+check_call(FunctionCallInfo fcinfo)
+{
+	const TriggerData *data = (const TriggerData *) fcinfo->context;
+
+	if (CALLED_AS_TRIGGER(fcinfo) && TRIGGER_FIRED_AFTER(data->tg_event) &&
+		(TRIGGER_FIRED_FOR_ROW(data->tg_event) || TRIGGER_FIRED_BY_TRUNCATE(data->tg_event)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+			 CALLED_AS_TRIGGER(fcinfo) ?
+			 errmsg("trigger \"%s\" calls function media_push_trigger at a wrong time",
+					data->tg_trigger->tgname) :
+			 errmsg("function media_push_trigger was not called by a trigger"),
+			 errhint("It is for triggers AFTER INSERT OR UPDATE OR DELETE, FOR EACH ROW, and AFTER TRUNCATE.")));
+}
+
+/* media_push_trigger('column', 'server=...', 'option=value' ...) returns trigger */
+Datum
+media_push_trigger(PG_FUNCTION_ARGS)
+{
+	const TriggerData *data = (const TriggerData *) fcinfo->context;
+	KnownTrigger known;
+	Row			row;
+
+	check_call(fcinfo);
+	if (push_writing_back)
+		return PointerGetDatum(NULL);
+	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
+	{
+		truncated(data);
+		return PointerGetDatum(NULL);
+	}
+
+	know_trigger(data->tg_relation, data->tg_trigger, &known);
+	if (known.key_count == 0)
+		push_no_key(data->tg_relation);
+	memset(&row, 0, sizeof(row));
+	row.relation = data->tg_relation;
+	row.root = known.root;
+	row.column = &known.column;
+	row.column_name = NameStr(TupleDescAttr(RelationGetDescr(row.relation),
+											known.column.number - 1)->attname);
+	row.key_count = known.key_count;
+	row.key_numbers = known.key_numbers;
+	row.slot = TRIGGER_FIRED_BY_UPDATE(data->tg_event) ? data->tg_newslot : data->tg_trigslot;
+
+	if (TRIGGER_FIRED_BY_INSERT(data->tg_event))
+	{
+		bool		is_null;
+		Datum		datum = slot_getattr(row.slot, known.column.number, &is_null);
+
+		if (!is_null)
+		{
+			row.key = read_key(&row, row.slot);
+			append_datum(&row, datum);
+		}
+		return PointerGetDatum(NULL);
+	}
+	row.key = read_key(&row, row.slot);
+	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
+		row_updated(&row, data->tg_trigslot);
+	else
+		append(&row, 'd', -1);
+	return PointerGetDatum(NULL);
+}
