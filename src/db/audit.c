@@ -26,7 +26,6 @@
 #include "../mediastore.h"
 #include "audit.h"
 #include "compat.h"
-#include "courier_client.h"
 #include "wake.h"
 
 PG_FUNCTION_INFO_V1(media_audit);
@@ -138,9 +137,7 @@ see_extra(Audit *audit, const AuditItem *item)
 	bool		is_file = audit->store->type == STORE_TYPE_FILE;
 	AuditHead	head;
 
-	if (item->strange)
-		finding.detail = "no key of this database is like that";
-	else if (!audit_head(audit->store, item->key, &head))
+	if (!audit_head(audit->store, item->key, &head))
 		return;					/* deleted meanwhile */
 	else if (!is_file && head.marked_by == NULL)
 		finding.detail = "it does not say that a database has put it there";
@@ -306,10 +303,6 @@ give_out(Audit *audit, bool repair, ReturnSetInfo *result)
 static void
 check_rights(const StoreServer *store, bool repair)
 {
-	if (courier_transfers() > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("this session is busy with other transfers")));
 	if (repair && !has_privs_of_role(GetUserId(), store->server->owner))
 		ereport(ERROR,
 				(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -30,9 +30,7 @@
 typedef struct AuditItem
 {
 	const char *key;
-	bool		strange;		/* the key is not one that can be put there from
-								 * here; it is shown with "?" in it */
-	int64		bytes;
+	int64		bytes;			/* -1: not told */
 	const char *etag;			/* or NULL */
 } AuditItem;
 
@@ -40,7 +38,7 @@ typedef struct AuditList AuditList;
 
 /*
  * Lists a store as the current user.  It is kept in work_mem or in temporary
- * files.  Raises as courier_store and courier_raise do.
+ * files.  Raises as transfer_list does.
  */
 extern AuditList *audit_list(const StoreServer *store);
 

@@ -15,15 +15,13 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 #include "compat.h"
-#include "courier_client.h"
 #include "row_value.h"
 #include "serve.h"
-#include "store_options.h"
+#include "store_functions.h"
 
 PG_FUNCTION_INFO_V1(media_fetch);
 PG_FUNCTION_INFO_V1(media_serve_row);
@@ -81,47 +79,6 @@ check_stored(const RowObject *object)
 
 /* --- getting ---------------------------------------------------------------- */
 
-_Noreturn static void
-error_differs(const RowObject *object)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATA_CORRUPTED),
-			 errmsg("what store \"%s\" has is not what was put there", object->server),
-			 errdetail("The SHA-256 of object " INT64_FORMAT " is another one.", object->id),
-			 errhint("mediastore.audit looks through a store.")));
-}
-
-/* Takes what comes; bytes has room for object->bytes. */
-static void
-receive(const StoreServer *store, const char *key, const RowObject *object, char *bytes)
-{
-	CourierRequest request = {0};
-	uint64		received = 0;
-	CourierEvent event;
-
-	request.operation = COURIER_GET;
-	request.store = courier_store(store);
-	request.key = key;
-	(void) courier_begin(&request);
-	for (;;)
-	{
-		courier_next(&event, -1, false);
-		if (event.kind == COURIER_EVENT_RESULT)
-			break;
-		if (event.kind != COURIER_EVENT_DATA)
-			continue;
-		if (event.offset != received || event.length > (uint64) object->bytes - received)
-			error_differs(object);
-		courier_read(&event, 0, bytes + received, event.length);
-		courier_taken(&event);
-		received += event.length;
-	}
-	if (event.status != COURIER_OK)
-		courier_raise(store, object->key, &event);
-	if (received != (uint64) object->bytes)
-		error_differs(object);
-}
-
 static bool
 has_sha256(const char *bytes, size_t length, const uint8 *expected)
 {
@@ -142,38 +99,21 @@ bytea *
 row_object_get(const RowObject *object)
 {
 	Identity	identity;
-	StoreServer *store;
 	const char *key;
 	bytea	   *result;
 
 	check_stored(object);
-	if (courier_transfers() > 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("this session is busy with other transfers"),
-				 errhint("Triggers that fire when values are written back can't get other objects.")));
-	if (object->bytes < 0 || object->bytes > (int64) (MaxAllocSize - VARHDRSZ))
-		elog(ERROR, "object " INT64_FORMAT " has a bad length", object->id);
-	result = (bytea *) palloc((Size) object->bytes + VARHDRSZ);
-	SET_VARSIZE(result, (Size) object->bytes + VARHDRSZ);
 	key = pg_server_to_any(object->key, (int) strlen(object->key), PG_UTF8);
-
 	become_owner(object, &identity);
-	store = store_server(object->server);
-	PG_TRY();
-	{
-		receive(store, key, object, VARDATA(result));
-	}
-	PG_CATCH();
-	{
-		courier_abandon();
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
+	result = transfer_get(store_server(object->server), key);
 	SetUserIdAndSecContext(identity.user, identity.context);
 
-	if (!has_sha256(VARDATA(result), (size_t) object->bytes, object->sha256))
-		error_differs(object);
+	if (!has_sha256(VARDATA(result), VARSIZE(result) - VARHDRSZ, object->sha256))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATA_CORRUPTED),
+				 errmsg("what store \"%s\" has is not what was put there", object->server),
+				 errdetail("The SHA-256 of object " INT64_FORMAT " is another one.", object->id),
+				 errhint("mediastore.audit looks through a store.")));
 	return result;
 }
 
