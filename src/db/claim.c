@@ -56,7 +56,7 @@ static OwnStatement read_stores = {
 
 static OwnStatement claim_due = {
 	.text = "WITH due AS MATERIALIZED (SELECT d.id"
-	" FROM pg_catalog.unnest($1, $2, $3) AS s (server, state, most), LATERAL"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) AS s (server, state, most), LATERAL"
 	" (SELECT q.id, q.next_attempt_at " DUE_OBJECTS
 	" AND q.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
 	" ORDER BY q.next_attempt_at LIMIT s.most FOR NO KEY UPDATE OF q SKIP LOCKED) AS d"
@@ -75,7 +75,7 @@ static OwnStatement claim_due = {
 /* One of the places that hold an object's bytes; after a failure another one. */
 static OwnStatement find_places = {
 	.text = "SELECT c.number::pg_catalog.int4, p.relation::pg_catalog.oid, p.row_key, p.column_name, p.index"
-	" FROM pg_catalog.unnest($1, $2) WITH ORDINALITY AS c (object, attempts, number), LATERAL"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) WITH ORDINALITY AS c (object, attempts, number), LATERAL"
 	" (SELECT a.relation, a.row_key, a.column_name, a.index FROM mediastore.attachment AS a"
 	" WHERE a.object OPERATOR(pg_catalog.=) c.object AND NOT a.offloaded LIMIT 1"
 	" OFFSET CASE WHEN c.attempts OPERATOR(pg_catalog.<=) 1 THEN 0 ELSE"
@@ -89,7 +89,7 @@ static OwnStatement find_places = {
 
 static OwnStatement find_next_due = {
 	.text = "SELECT pg_catalog.min(GREATEST(d.next_attempt_at, s.rest_until))"
-	" FROM pg_catalog.unnest($1, $2, $3) AS s (server, state, rest_until), LATERAL"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) AS s (server, state, rest_until), LATERAL"
 	" (SELECT q.next_attempt_at " DUE_OBJECTS " ORDER BY q.next_attempt_at LIMIT 1) AS d",
 	.result = SPI_OK_SELECT,
 	.count = 3,
@@ -113,7 +113,8 @@ static OwnStatement record_stored = {
 	" etag = r.etag, attempts = 0, last_error = NULL,"
 	" state = CASE WHEN o.state OPERATOR(pg_catalog.=) 'pending' AND o.sha256 OPERATOR(pg_catalog.=) r.sha256"
 	" THEN 'stored' ELSE o.state END"
-	" FROM pg_catalog.unnest($1, $2, $3, $4) AS r (id, token, sha256, etag)"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
+	" pg_catalog.unnest($4)) AS r (id, token, sha256, etag)"
 	" WHERE o.id OPERATOR(pg_catalog.=) r.id AND o.lease_token OPERATOR(pg_catalog.=) r.token"
 	" RETURNING o.id, o.state OPERATOR(pg_catalog.=) 'stored'",
 	.result = SPI_OK_UPDATE_RETURNING,
@@ -123,7 +124,7 @@ static OwnStatement record_stored = {
 };
 
 static OwnStatement record_deleted = {
-	.text = "DELETE FROM mediastore.object AS o USING pg_catalog.unnest($1, $2) AS r (id, token)"
+	.text = "DELETE FROM mediastore.object AS o USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (id, token)"
 	" WHERE o.id OPERATOR(pg_catalog.=) r.id AND o.lease_token OPERATOR(pg_catalog.=) r.token"
 	" AND o.state OPERATOR(pg_catalog.=) 'deleting' AND NOT EXISTS"
 	" (SELECT FROM mediastore.attachment AS a WHERE a.object OPERATOR(pg_catalog.=) o.id)",
@@ -136,7 +137,7 @@ static OwnStatement record_deleted = {
 /* Those that are wanted again, meanwhile. */
 static OwnStatement record_emptied = {
 	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL, stored_at = NULL, etag = NULL,"
-	" attempts = 0, last_error = NULL FROM pg_catalog.unnest($1, $2) AS r (id, token)"
+	" attempts = 0, last_error = NULL FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (id, token)"
 	" WHERE o.id OPERATOR(pg_catalog.=) r.id AND o.lease_token OPERATOR(pg_catalog.=) r.token",
 	.result = SPI_OK_UPDATE,
 	.count = 2,
@@ -157,7 +158,8 @@ static OwnStatement record_failed = {
 	" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => r.delay) ELSE o.next_attempt_at END,"
 	" state = CASE WHEN " THE_SAME " AND r.is_dead THEN 'dead' ELSE o.state END,"
 	" last_error = CASE WHEN " THE_SAME " THEN COALESCE(r.message, o.last_error) ELSE o.last_error END"
-	" FROM pg_catalog.unnest($1, $2, $3, $4, $5, $6, $7) AS r (id, token, sha256, counts, is_dead, delay, message)"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
+	" pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) AS r (id, token, sha256, counts, is_dead, delay, message)"
 	" WHERE o.id OPERATOR(pg_catalog.=) r.id AND o.lease_token OPERATOR(pg_catalog.=) r.token",
 	.result = SPI_OK_UPDATE,
 	.count = 7,
@@ -405,7 +407,7 @@ make_wanted(Wanted *wanted, const ClaimStores *stores, bool resting, int most, i
 			continue;
 		if (store->may_put)
 			add_wanted(wanted, store, "pending", room);
-		if (store->may_delete && !(store->failures > 0 && store->may_put && !resting))
+		if (store->may_delete)
 			add_wanted(wanted, store, "deleting", room);
 	}
 }
@@ -482,7 +484,7 @@ fill_places(PushObject **objects, int count)
 }
 
 int
-claim_objects(const ClaimStores *stores, PushObject **free, int most, int share, bool *more)
+claim_objects(const ClaimStores *stores, PushObject **free, int most, int share)
 {
 	int64		token = (int64) (pg_prng_uint64(&pg_global_prng_state) >> 1);
 	SPITupleTable *table;
@@ -490,7 +492,6 @@ claim_objects(const ClaimStores *stores, PushObject **free, int most, int share,
 	Datum		values[6];
 	int			count;
 
-	*more = false;
 	make_wanted(&wanted, stores, false, most, share);
 	if (wanted.count == 0 || most <= 0)
 		return 0;
@@ -506,7 +507,6 @@ claim_objects(const ClaimStores *stores, PushObject **free, int most, int share,
 	for (int i = 0; i < count; i++)
 		fill_object(free[i], i, token);
 	SPI_freetuptable(table);
-	*more = count > 0;
 	if (count > 0)
 		fill_places(free, count);
 	return count;

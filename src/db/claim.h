@@ -73,6 +73,7 @@ typedef struct PushObject
 	PushLoss	loss;
 	const char *loss_message;
 	bool		is_stored;		/* set by claim_record */
+	bool		store_works;	/* the store has answered */
 	double		delay;			/* seconds: of RETRY, POSTPONE */
 	const char *message;		/* or NULL */
 	const char *etag;			/* or NULL */
@@ -105,11 +106,9 @@ extern ClaimStore *claim_find_store(const ClaimStores *stores, const char *serve
 
 /*
  * Claims objects that are due, most of them at most, of which no store has more
- * than share in use.  free are objects to fill, as many.  Gives how many; *more
- * tells that there may be others.
+ * than share in use.  free are objects to fill, as many.  Gives how many.
  */
-extern int	claim_objects(const ClaimStores *stores, PushObject **free, int most, int share,
-						  bool *more);
+extern int	claim_objects(const ClaimStores *stores, PushObject **free, int most, int share);
 
 /* When the next one is due that is not leased; 0: none will be. */
 extern TimestampTz claim_next_due(const ClaimStores *stores);
@@ -141,7 +140,7 @@ extern void claim_recover(List *servers);
 /* Seconds until a try that has failed so often (from 1) is repeated, with jitter. */
 extern double claim_back_off(int attempts);
 
-/* Objects that were stored just now, of which a row may have to be told. */
+/* An array of numbers, for a statement. */
 extern Datum claim_int8_array(const int64 *numbers, int count);
 
 #endif							/* MEDIASTORE_CLAIM_H */
