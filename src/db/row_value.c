@@ -148,7 +148,9 @@ select_row(Relation relation, AttrNumber number, const Key *key)
 
 	initStringInfo(&query);
 	initStringInfo(&condition);
-	appendStringInfo(&query, "SELECT t.tableoid, t.%s",
+	/* who may read the column need not have a right on tableoid */
+	appendStringInfo(&query, "SELECT %s, t.%s",
+					 relation->rd_rel->relhassubclass ? "t.tableoid" : "NULL::pg_catalog.oid",
 					 quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(relation), number - 1)->attname)));
 	for (int i = 0; i < key->count; i++)
 	{
@@ -436,7 +438,8 @@ find_row(Relation relation, AttrNumber number, const Key *key, Place *place, Dat
 		return;
 	}
 
-	place->table = DatumGetObjectId(book_column(1));
+	datum = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+	place->table = is_null ? RelationGetRelid(relation) : DatumGetObjectId(datum);
 	datum = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &is_null);
 	if (!is_null)
 		datum = datumCopy(datum, false, -1);
