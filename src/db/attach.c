@@ -16,26 +16,22 @@
 #include "postgres.h"
 
 #include "access/relation.h"
-#include "catalog/namespace.h"
-#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
-#include "commands/defrem.h"
 #include "commands/trigger.h"
-#include "executor/spi.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
-#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
+#include "attach_parts.h"
 #include "attached.h"
 #include "compat.h"
 #include "options.h"
@@ -43,6 +39,9 @@
 PG_FUNCTION_INFO_V1(media_attach);
 PG_FUNCTION_INFO_V1(media_detach);
 PG_FUNCTION_INFO_V1(media_trigger_arguments);
+
+/* Where server, key, url_column and offload are among media_attach's arguments. */
+#define FIRST_PUSH_ARGUMENT 10
 
 /* What to attach. */
 typedef struct Request
@@ -65,82 +64,6 @@ typedef struct AttachPlan
 								 * fire here */
 	bool		set_storage;
 } AttachPlan;
-
-/* The name of a relation as error messages have it. */
-static char *
-message_name(Oid relation)
-{
-	char	   *schema = get_namespace_name(get_rel_namespace(relation));
-	char	   *name = get_rel_name(relation);
-
-	return psprintf("%s.%s", schema ? schema : "?", name ? name : "?");
-}
-
-/* The name of a relation as SQL has it. */
-static const char *
-sql_name(Oid relation)
-{
-	const char *name = get_rel_name(relation);
-
-	if (name == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relation)));
-	return quote_qualified_identifier(get_namespace_name(get_rel_namespace(relation)), name);
-}
-
-/* Runs a command. */
-static void __attribute__((format(printf, 1, 2)))
-run(const char *format,...)
-{
-	StringInfoData command;
-	int			result;
-
-	initStringInfo(&command);
-	for (;;)
-	{
-		va_list		arguments;
-		int			needed;
-
-		va_start(arguments, format);
-		needed = appendStringInfoVA(&command, format, arguments);
-		va_end(arguments);
-		if (needed == 0)
-			break;
-		enlargeStringInfo(&command, needed);
-	}
-
-	SPI_connect();
-	result = SPI_execute(command.data, false, 0);
-	if (result != SPI_OK_UTILITY)
-		elog(ERROR, "could not run \"%s\": %s", command.data, SPI_result_code_string(result));
-	SPI_finish();
-	pfree(command.data);
-}
-
-/*
- * Opens a relation of the tree.  Raises if it is not its owner who asks.
- * Returns NULL if it is to be left out: a foreign table that is no partition,
- * another session's, or gone.
- */
-static Relation
-open_member(Oid member, LOCKMODE lockmode)
-{
-	Relation	relation = try_relation_open(member, lockmode);
-
-	if (relation == NULL)
-		return NULL;
-	if (!relation_ownercheck(member, GetUserId()))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relation->rd_rel->relkind),
-					   RelationGetRelationName(relation));
-	if (RELATION_IS_OTHER_TEMP(relation) ||
-		(relation->rd_rel->relkind == RELKIND_FOREIGN_TABLE && !relation->rd_rel->relispartition))
-	{
-		relation_close(relation, lockmode);
-		return NULL;
-	}
-	return relation;
-}
 
 /* Raises if the relation that was named is none that can be attached. */
 static void
@@ -168,32 +91,6 @@ check_root(Oid root, LOCKMODE lockmode)
 	relation_close(relation, lockmode);
 }
 
-/* Whether a relation gets its trigger from a parent in the tree. */
-static bool
-gets_clone(Oid member, Oid root)
-{
-	return member != root && get_rel_relispartition(member);
-}
-
-/* Raises that a partition's trigger is its parent's. */
-_Noreturn static void
-inherited_trigger(Relation relation, const char *trigger, const char *function)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("trigger \"%s\" of partition \"%s\" is inherited from its parent",
-					trigger, RelationGetRelationName(relation)),
-			 errhint("Call %s for the partitioned table.", function),
-			 errtable(relation)));
-}
-
-static bool
-is_enabled(const Trigger *trigger)
-{
-	return trigger->tgenabled != TRIGGER_DISABLED &&
-		trigger->tgenabled != TRIGGER_FIRES_ON_REPLICA;
-}
-
 /* Whether a trigger is what media_attach would make for the request. */
 static bool
 is_wanted(const Trigger *trigger, const Request *request)
@@ -203,7 +100,7 @@ is_wanted(const Trigger *trigger, const Request *request)
 
 	if (trigger->tgtype != (TRIGGER_TYPE_ROW | TRIGGER_TYPE_BEFORE | TRIGGER_TYPE_INSERT |
 							TRIGGER_TYPE_UPDATE) ||
-		trigger->tgnattr != 1 || trigger->tgqual != NULL || !is_enabled(trigger) ||
+		trigger->tgnattr != 1 || trigger->tgqual != NULL || !attach_is_enabled(trigger) ||
 		trigger->tgnargs != 1 + list_length(request->options) ||
 		strcmp(trigger->tgargs[0], request->column) != 0)
 		return false;
@@ -235,7 +132,7 @@ make_plan(Relation relation, const Request *request, AttachPlan *plan)
 				 errtablecolname(relation, request->column)));
 	attached_check_type(relation, number, &column);
 
-	plan->by_parent = gets_clone(RelationGetRelid(relation), request->root);
+	plan->by_parent = attach_gets_clone(RelationGetRelid(relation), request->root);
 	plan->set_storage = relation->rd_rel->relkind != RELKIND_FOREIGN_TABLE &&
 		TupleDescAttr(RelationGetDescr(relation), number - 1)->attstorage != TYPSTORAGE_EXTERNAL;
 
@@ -249,8 +146,8 @@ make_plan(Relation relation, const Request *request, AttachPlan *plan)
 		if (trigger->tgisclone)
 		{
 			if (!plan->by_parent)
-				inherited_trigger(relation, trigger->tgname, "media_attach");
-			if (!is_enabled(trigger))
+				attach_inherited_trigger(relation, trigger->tgname, "media_attach");
+			if (!attach_is_enabled(trigger))
 				plan->enable = lappend(plan->enable, pstrdup(trigger->tgname));
 		}
 		else if (!plan->by_parent && !plan->attached && plan->replace == NULL &&
@@ -294,7 +191,7 @@ lock_of_request(const Request *request)
 
 	foreach(cell, tree)
 	{
-		Relation	relation = open_member(lfirst_oid(cell), AccessShareLock);
+		Relation	relation = attach_open_member(lfirst_oid(cell), AccessShareLock);
 		AttachPlan	plan;
 
 		if (relation == NULL)
@@ -304,28 +201,6 @@ lock_of_request(const Request *request)
 		relation_close(relation, AccessShareLock);
 	}
 	return strongest;
-}
-
-/*
- * A name for a column's trigger that no trigger of these relations has:
- * what is made for a partitioned table is made for its partitions, too.
- */
-static char *
-free_trigger_name(const char *column, const List *relations)
-{
-	for (int i = 0;; i++)
-	{
-		char	   *name = makeObjectName("media_compress", column,
-										  i == 0 ? NULL : psprintf("%d", i));
-		bool		taken = false;
-		ListCell   *cell;
-
-		CHECK_FOR_INTERRUPTS();
-		foreach(cell, relations)
-			taken = taken || OidIsValid(get_trigger_oid(lfirst_oid(cell), name, true));
-		if (!taken)
-			return name;
-	}
 }
 
 static void
@@ -339,8 +214,8 @@ create_trigger(Oid relation, const char *name, const Request *request)
 	foreach(cell, request->options)
 		appendStringInfo(&arguments, ", %s", quote_literal_cstr((const char *) lfirst(cell)));
 
-	run("CREATE OR REPLACE TRIGGER %s BEFORE INSERT OR UPDATE OF %s ON %s FOR EACH ROW EXECUTE FUNCTION %s(%s)",
-		quote_identifier(name), quote_identifier(request->column), sql_name(relation),
+	attach_run("CREATE OR REPLACE TRIGGER %s BEFORE INSERT OR UPDATE OF %s ON %s FOR EACH ROW EXECUTE FUNCTION %s(%s)",
+		quote_identifier(name), quote_identifier(request->column), attach_sql_name(relation),
 		request->function, arguments.data);
 	pfree(arguments.data);
 }
@@ -349,7 +224,7 @@ create_trigger(Oid relation, const char *name, const Request *request)
 static bool
 attach_member(Oid member, const Request *request, const List *partitions, bool storage_was_set)
 {
-	Relation	relation = open_member(member, NoLock);
+	Relation	relation = attach_open_member(member, NoLock);
 	AttachPlan	plan;
 	StringInfoData done;
 	ListCell   *cell;
@@ -358,7 +233,7 @@ attach_member(Oid member, const Request *request, const List *partitions, bool s
 	{
 		ereport(NOTICE,
 				(errmsg("column \"%s\" of table \"%s\" is not attached: it is a foreign table, or another session's",
-						request->column, message_name(member))));
+						request->column, attach_message_name(member))));
 		return false;
 	}
 	make_plan(relation, request, &plan);
@@ -369,14 +244,14 @@ attach_member(Oid member, const Request *request, const List *partitions, bool s
 	{
 		const char *name = (const char *) lfirst(cell);
 
-		run("DROP TRIGGER %s ON %s", quote_identifier(name), sql_name(member));
+		attach_run("DROP TRIGGER %s ON %s", quote_identifier(name), attach_sql_name(member));
 		appendStringInfo(&done, "%sdropped trigger \"%s\"", done.len > 0 ? ", " : "", name);
 	}
 	foreach(cell, plan.enable)
 	{
 		const char *name = (const char *) lfirst(cell);
 
-		run("ALTER TABLE ONLY %s ENABLE TRIGGER %s", sql_name(member), quote_identifier(name));
+		attach_run("ALTER TABLE ONLY %s ENABLE TRIGGER %s", attach_sql_name(member), quote_identifier(name));
 		appendStringInfo(&done, "%senabled trigger \"%s\"", done.len > 0 ? ", " : "", name);
 	}
 	if (!plan.by_parent && !plan.attached)
@@ -385,15 +260,15 @@ attach_member(Oid member, const Request *request, const List *partitions, bool s
 		const char *name = plan.replace;
 
 		if (name == NULL)
-			name = free_trigger_name(request->column,
+			name = attach_free_name("media_compress", request->column,
 									 partitioned ? partitions : list_make1_oid(member));
 		create_trigger(member, name, request);
 		appendStringInfo(&done, "%s%s trigger \"%s\"", done.len > 0 ? ", " : "",
 						 plan.replace != NULL ? "replaced" : "created", name);
 	}
 	if (plan.set_storage)
-		run("ALTER TABLE ONLY %s ALTER COLUMN %s SET STORAGE EXTERNAL",
-			sql_name(member), quote_identifier(request->column));
+		attach_run("ALTER TABLE ONLY %s ALTER COLUMN %s SET STORAGE EXTERNAL",
+			attach_sql_name(member), quote_identifier(request->column));
 	if (!plan.by_parent && (plan.set_storage || storage_was_set))
 		appendStringInfo(&done, "%sset storage to external", done.len > 0 ? ", " : "");
 
@@ -401,11 +276,11 @@ attach_member(Oid member, const Request *request, const List *partitions, bool s
 	if (done.len > 0)
 		ereport(NOTICE,
 				(errmsg("column \"%s\" of table \"%s\": %s",
-						request->column, message_name(member), done.data)));
+						request->column, attach_message_name(member), done.data)));
 	else if (!plan.by_parent)
 		ereport(NOTICE,
 				(errmsg("column \"%s\" of table \"%s\" is attached already",
-						request->column, message_name(member))));
+						request->column, attach_message_name(member))));
 	pfree(done.data);
 	return plan.set_storage;
 }
@@ -424,11 +299,36 @@ get_target(FunctionCallInfo fcinfo, Request *request)
 	check_root(request->root, AccessShareLock);
 }
 
+/* The name of a function of the extension as SQL has it, in the schema of the one called. */
+static const char *
+function_name(FunctionCallInfo fcinfo, const char *name)
+{
+	return quote_qualified_identifier(get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid)),
+									  name);
+}
+
+/* Reads and checks what media_attach is told of a store. */
+static void
+read_push_request(FunctionCallInfo fcinfo, const Request *request, PushRequest *push)
+{
+	memset(push, 0, sizeof(*push));
+	push->root = request->root;
+	push->column = request->column;
+	push->function = function_name(fcinfo, "media_push_trigger");
+	push_options_from_arguments(&push->options, fcinfo, FIRST_PUSH_ARGUMENT);
+	if (push->options.server != NULL)
+	{
+		push->texts = push_options_to_texts(&push->options);
+		attach_push_check(push);
+	}
+}
+
 /* media_attach(regclass, name, options ...) returns void */
 Datum
 media_attach(PG_FUNCTION_ARGS)
 {
 	Request		request;
+	PushRequest push;
 	ImageCompressOptions options;
 	LOCKMODE	lockmode;
 	List	   *tree;
@@ -438,11 +338,12 @@ media_attach(PG_FUNCTION_ARGS)
 	get_target(fcinfo, &request);
 	compress_options_from_arguments(&options, fcinfo, 2);
 	request.options = compress_options_to_texts(&options);
-	request.function =
-		quote_qualified_identifier(get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid)),
-								   "media_compress_trigger");
+	request.function = function_name(fcinfo, "media_compress_trigger");
+
+	read_push_request(fcinfo, &request, &push);
 
 	lockmode = Max(lock_of_request(&request), AccessShareLock);
+	lockmode = Max(lockmode, attach_push_lock(&push));
 	LockRelationOid(request.root, lockmode);
 	check_root(request.root, NoLock);
 	tree = find_all_inheritors(request.root, lockmode, NULL);
@@ -450,28 +351,31 @@ media_attach(PG_FUNCTION_ARGS)
 	/* partitions first: what they have of their own is in the clones' way */
 	foreach(cell, tree)
 	{
-		if (gets_clone(lfirst_oid(cell), request.root))
+		if (attach_gets_clone(lfirst_oid(cell), request.root))
 			storage_was_set |= attach_member(lfirst_oid(cell), &request, tree, false);
 	}
 	foreach(cell, tree)
 	{
-		if (!gets_clone(lfirst_oid(cell), request.root))
+		if (!attach_gets_clone(lfirst_oid(cell), request.root))
 			attach_member(lfirst_oid(cell), &request, tree, storage_was_set);
 	}
+	attach_push(&push, tree);
 	PG_RETURN_VOID();
 }
 
 /*
- * The names of the triggers to drop of a relation.  A column that is gone by
- * that name may have left one that still has it for its argument.
+ * The names of the triggers to drop of a relation, those that compress first,
+ * and how many these are.  A column that is gone by that name may have left one
+ * that still has it for its argument.
  */
 static List *
-triggers_to_drop(Relation relation, const Request *request)
+triggers_to_drop(Relation relation, const Request *request, int *compressing)
 {
 	AttrNumber	number = get_attnum(RelationGetRelid(relation), request->column);
 	bool		is_root = RelationGetRelid(relation) == request->root;
 	TriggerDesc *triggers;
 	List	   *names = NIL;
+	char	   *inherited;
 
 	triggers = CopyTriggerDesc(relation->trigdesc);
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
@@ -486,10 +390,14 @@ triggers_to_drop(Relation relation, const Request *request)
 		if (!trigger->tgisclone)
 			names = lappend(names, pstrdup(trigger->tgname));
 		else if (is_root)
-			inherited_trigger(relation, trigger->tgname, "media_detach");
+			attach_inherited_trigger(relation, trigger->tgname, "media_detach");
 	}
 	FreeTriggerDesc(triggers);
+	*compressing = list_length(names);
 
+	names = list_concat(names, attach_push_triggers(relation, request->column, &inherited));
+	if (is_root && inherited != NULL)
+		attach_inherited_trigger(relation, inherited, "media_detach");
 	if (is_root && names == NIL && number <= 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -501,14 +409,14 @@ triggers_to_drop(Relation relation, const Request *request)
 
 /* The same of a member of the tree, by its OID; none of one that is left out. */
 static List *
-triggers_of_member(Oid member, const Request *request, LOCKMODE lockmode)
+triggers_of_member(Oid member, const Request *request, LOCKMODE lockmode, int *compressing)
 {
-	Relation	relation = open_member(member, lockmode);
+	Relation	relation = attach_open_member(member, lockmode);
 	List	   *names = NIL;
 
 	if (relation != NULL)
 	{
-		names = triggers_to_drop(relation, request);
+		names = triggers_to_drop(relation, request, compressing);
 		relation_close(relation, lockmode);
 	}
 	return names;
@@ -529,30 +437,33 @@ media_detach(PG_FUNCTION_ARGS)
 	foreach(cell, tree)
 	{
 		Oid			member = lfirst_oid(cell);
-		List	   *names = triggers_of_member(member, &request, AccessShareLock);
+		int			compressing = 0;
+		List	   *names = triggers_of_member(member, &request, AccessShareLock, &compressing);
 		ListCell   *name;
 
 		/* while the lock was waited for, another may have dropped them */
 		if (names != NIL)
 		{
 			LockRelationOid(member, AccessExclusiveLock);
-			names = triggers_of_member(member, &request, NoLock);
+			names = triggers_of_member(member, &request, NoLock, &compressing);
 		}
 
 		foreach(name, names)
 		{
-			run("DROP TRIGGER %s ON %s", quote_identifier((const char *) lfirst(name)),
-				sql_name(member));
+			attach_run("DROP TRIGGER %s ON %s", quote_identifier((const char *) lfirst(name)),
+				attach_sql_name(member));
 			ereport(NOTICE,
-					(errmsg("column \"%s\" of table \"%s\": dropped trigger \"%s\", storage stays as it is",
-							request.column, message_name(member),
-							(const char *) lfirst(name))));
+					(errmsg("column \"%s\" of table \"%s\": dropped trigger \"%s\"%s",
+							request.column, attach_message_name(member),
+							(const char *) lfirst(name),
+							compressing-- > 0 ? ", storage stays as it is" : "")));
 		}
 		if (names == NIL && member == request.root)
 			ereport(NOTICE,
 					(errmsg("column \"%s\" of table \"%s\" is not attached",
-							request.column, message_name(member))));
+							request.column, attach_message_name(member))));
 	}
+	attach_push_tell_left(request.root, request.column, tree);
 	PG_RETURN_VOID();
 }
 

@@ -46,6 +46,10 @@
 /* The longest a round waits, ms. */
 #define LONGEST_WAIT	1000
 
+/* The least time to what is due, lest it be too soon again and again, ms. */
+#define SHORTEST_WAIT	50
+#define SHORTEST_LEAVE	1000
+
 /* When to come back if another session works off the queue, ms. */
 #define OTHERS_WORK		5000
 
@@ -135,7 +139,11 @@ until(TimestampTz now, TimestampTz then)
 	return TimestampDifferenceMilliseconds(now, then);
 }
 
-/* Rounds, until there is nothing to do, or it is another's turn. */
+/*
+ * Rounds, until there is nothing to do, or it is another's turn.  A round that
+ * does not wait looks at the queue; so the first one does, that after a wake-up,
+ * and the last one.
+ */
 static void
 work(void)
 {
@@ -155,7 +163,11 @@ work(void)
 		CHECK_FOR_INTERRUPTS();
 		reload_settings();
 		claim = mediastore_enabled && is_turn;
-		worker_begin_round();
+		if (worker_begin_round())
+		{
+			timeout = 0;
+			idle_since = 0;
+		}
 		pgstat_report_activity(STATE_RUNNING, "mediastore: pushing");
 		pusher_round(claim, timeout, &status);
 		now = GetCurrentTimestamp();
@@ -170,9 +182,9 @@ work(void)
 			worker_leave_forever();
 			return;
 		}
+		pgstat_report_stat(true);
 		if (status.state == PUSHER_BUSY)
 		{
-			pgstat_report_stat(true);
 			has_worked = true;
 			idle_since = 0;
 			timeout = LONGEST_WAIT;
@@ -180,30 +192,28 @@ work(void)
 		}
 
 		/* nothing is under way */
+		pgstat_report_activity(STATE_IDLE, NULL);
 		if (!claim)
 		{
 			(void) worker_leave(LEAVE_MORE, 0);
 			return;
 		}
-		pgstat_report_activity(STATE_IDLE, NULL);
-		pgstat_report_stat(true);
 		if (idle_since == 0)
 			idle_since = now;
-		timeout = has_worked && !worker_is_crowded() ? LINGER - until(idle_since, now) : 0;
-		if (timeout <= 0)
+		if (!has_worked || worker_is_crowded() || until(idle_since, now) >= LINGER)
 		{
-			if (worker_leave(LEAVE_IF_UNWANTED, status.next_due))
+			TimestampTz next_due = status.next_due;
+
+			if (next_due != 0)
+				next_due = Max(next_due, TimestampTzPlusMilliseconds(now, SHORTEST_LEAVE));
+			if (timeout == 0 && worker_leave(LEAVE_IF_UNWANTED, next_due))
 				return;
 			timeout = 0;
+			continue;
 		}
-		else if (status.next_due != 0)
-			timeout = Min(timeout, until(now, status.next_due) + 1);
-		if (worker_is_wanted())
-		{
-			has_worked = true;
-			idle_since = 0;
-			timeout = 0;
-		}
+		timeout = Min(LINGER - until(idle_since, now), LONGEST_WAIT);
+		if (status.next_due != 0)
+			timeout = Min(timeout, Max(until(now, status.next_due), SHORTEST_WAIT));
 	}
 }
 
@@ -236,7 +246,7 @@ media_worker_main(Datum argument pg_attribute_unused())
 	PG_TRY();
 	{
 		/* what is wanted from here on is for another look */
-		worker_begin_round();
+		(void) worker_begin_round();
 		if (!has_extension())
 			worker_leave_forever();
 		else

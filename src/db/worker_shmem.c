@@ -503,11 +503,12 @@ detach(int code pg_attribute_unused(), Datum argument pg_attribute_unused())
 bool
 worker_attach(int index, uint32 number)
 {
-	WorkerSlot *slot = &shared->slots[index];
+	WorkerSlot *slot;
 	bool		attached = false;
 
 	if (shared == NULL || index < 0 || index >= WORKER_SLOTS)
 		return false;
+	slot = &shared->slots[index];
 
 	LWLockAcquire(lock, LW_EXCLUSIVE);
 	if (slot->number == number && slot->phase == WORKER_STARTING)
@@ -541,22 +542,15 @@ worker_found_extension(void)
 	wake_launcher();
 }
 
-void
-worker_begin_round(void)
-{
-	LWLockAcquire(lock, LW_EXCLUSIVE);
-	my_slot->wanted = false;
-	my_slot->next_due = 0;
-	LWLockRelease(lock);
-}
-
 bool
-worker_is_wanted(void)
+worker_begin_round(void)
 {
 	bool		wanted;
 
-	LWLockAcquire(lock, LW_SHARED);
+	LWLockAcquire(lock, LW_EXCLUSIVE);
 	wanted = my_slot->wanted;
+	my_slot->wanted = false;
+	my_slot->next_due = 0;
 	LWLockRelease(lock);
 	return wanted;
 }

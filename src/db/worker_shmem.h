@@ -126,11 +126,11 @@ extern bool worker_attach(int index, uint32 number);
 /* The extension is there. */
 extern void worker_found_extension(void);
 
-/* A round begins: what is wanted from now on is for the next. */
-extern void worker_begin_round(void);
-
-/* Whether something has been wanted since the round began. */
-extern bool worker_is_wanted(void);
+/*
+ * A round begins: what is wanted from now on is for the next.  Tells whether
+ * something has been wanted since the last one began.
+ */
+extern bool worker_begin_round(void);
 
 /* Whether databases wait for their turn. */
 extern bool worker_is_crowded(void);
