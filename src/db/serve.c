@@ -43,9 +43,9 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
-#include "../http/http.h"
 #include "compat.h"
 #include "result_type.h"
+#include "serve.h"
 #include "value.h"
 
 /* Up to this a value is fetched as a whole: for its tag and, maybe, its body. */
@@ -184,9 +184,8 @@ set_field(HttpRequest *request, const char **field, const char *name, JsonbValue
 		*field = joined.data;
 }
 
-/* Reads a request; now is set by the caller. */
-static void
-read_request(HttpRequest *request, Jsonb *jsonb)
+void
+serve_read_request(HttpRequest *request, Jsonb *jsonb)
 {
 	JsonbIterator *iterator;
 	JsonbIteratorToken token;
@@ -246,6 +245,16 @@ hash_update(pg_cryptohash_ctx *context, const void *data, size_t length)
 	}
 }
 
+/* The first half of a SHA-256 in hexadecimal, in quotes. */
+static void
+write_etag(char etag[ETAG_SIZE], const uint8 *digest)
+{
+	*etag++ = '"';
+	etag += hex_encode((const char *) digest, ETAG_BYTES, etag);
+	*etag++ = '"';
+	*etag = '\0';
+}
+
 /* Makes the entity-tag, see above. */
 static void
 make_etag(Served *served)
@@ -257,7 +266,6 @@ make_etag(Served *served)
 	const uint8 *bytes = NULL;
 	size_t		tail = 0;
 	pg_cryptohash_ctx *context;
-	char	   *to = served->etag;
 
 	by_pointer = served->content.total > WHOLE_MOST && served->value.storage == VALUE_SLICES;
 	if (by_pointer)
@@ -296,10 +304,7 @@ make_etag(Served *served)
 		elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
 	pg_cryptohash_free(context);
 
-	*to++ = '"';
-	to += hex_encode((const char *) digest, ETAG_BYTES, to);
-	*to++ = '"';
-	*to = '\0';
+	write_etag(served->etag, digest);
 	served->content.etag = served->etag;
 }
 
@@ -373,11 +378,12 @@ read_options(Served *served, FunctionCallInfo fcinfo, int number, int64 now)
 }
 
 /*
- * Answers a request.  The value is argument 0, what is said of it begins at
- * the argument "options".  Gives the body, and whether there is none.
+ * Answers a request.  What is said of the value begins at the argument
+ * "options".  Gives the body, and whether there is none.
  */
 static Datum
-serve(Served *served, FunctionCallInfo fcinfo, HttpRequest *request, int options, bool *no_body)
+serve(Served *served, const ServeSource *source, FunctionCallInfo fcinfo, HttpRequest *request,
+	  int options, bool *no_body)
 {
 	HttpAnswer *answer = &served->answer;
 	HttpContent *content = &served->content;
@@ -389,14 +395,27 @@ serve(Served *served, FunctionCallInfo fcinfo, HttpRequest *request, int options
 	*no_body = true;
 
 	read_options(served, fcinfo, options, request->now);
-	if (PG_ARGISNULL(0))
+	if (source->location != NULL)
+	{
+		content->location = source->location;
+		content->location_seconds = source->location_seconds;
+	}
+	else if (source->is_null)
 		content = NULL;
 	else
 	{
-		served->data = PG_GETARG_DATUM(0);
+		served->data = source->data;
 		value_open(&served->value, served->data);
 		content->total = served->value.total;
-		if (content->etag == NULL && http_method_allowed(request->method))
+	}
+	if (content != NULL && content->etag == NULL && http_method_allowed(request->method))
+	{
+		if (source->sha256 != NULL)
+		{
+			write_etag(served->etag, source->sha256);
+			content->etag = served->etag;
+		}
+		else
 			make_etag(served);
 	}
 
@@ -404,7 +423,7 @@ serve(Served *served, FunctionCallInfo fcinfo, HttpRequest *request, int options
 	if (http_shows_type(answer))
 		type = type_of(served);
 	http_describe(content, &type, answer);
-	if (content != NULL)
+	if (content != NULL && source->location == NULL)
 		value_release(&served->value);
 	if (!answer->send)
 		return (Datum) 0;
@@ -448,6 +467,30 @@ headers_as_jsonb(const HttpAnswer *answer)
 	return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL)));
 }
 
+Datum
+serve_response(FunctionCallInfo fcinfo, HttpRequest *request, const ServeSource *source, int options)
+{
+	TupleDesc	descriptor = result_type(fcinfo, RESPONSE_COLUMNS);
+	Datum		values[RESPONSE_COLUMNS];
+	bool		nulls[RESPONSE_COLUMNS] = {false};
+	Served		served;
+
+	values[RESPONSE_BODY] = serve(&served, source, fcinfo, request, options, &nulls[RESPONSE_BODY]);
+	values[RESPONSE_STATUS] = Int32GetDatum(served.answer.status);
+	values[RESPONSE_HEADERS] = headers_as_jsonb(&served.answer);
+	return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
+}
+
+/* What is served if argument 0 is the value. */
+static void
+set_source(ServeSource *source, FunctionCallInfo fcinfo)
+{
+	memset(source, 0, sizeof(*source));
+	source->is_null = PG_ARGISNULL(0);
+	if (!source->is_null)
+		source->data = PG_GETARG_DATUM(0);
+}
+
 /*
  * media_serve(data bytea, request jsonb, cache_control text, etag text,
  * last_modified timestamptz, filename text) returns media_response
@@ -455,19 +498,13 @@ headers_as_jsonb(const HttpAnswer *answer)
 Datum
 media_serve(PG_FUNCTION_ARGS)
 {
-	TupleDesc	descriptor = result_type(fcinfo, RESPONSE_COLUMNS);
-	Datum		values[RESPONSE_COLUMNS];
-	bool		nulls[RESPONSE_COLUMNS] = {false};
 	HttpRequest request = {0};
-	Served		served;
+	ServeSource source;
 
 	if (!PG_ARGISNULL(1))
-		read_request(&request, PG_GETARG_JSONB_P(1));
-	values[RESPONSE_BODY] = serve(&served, fcinfo, &request, 2, &nulls[RESPONSE_BODY]);
-	values[RESPONSE_STATUS] = Int32GetDatum(served.answer.status);
-	values[RESPONSE_HEADERS] = headers_as_jsonb(&served.answer);
-
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls)));
+		serve_read_request(&request, PG_GETARG_JSONB_P(1));
+	set_source(&source, fcinfo);
+	PG_RETURN_DATUM(serve_response(fcinfo, &request, &source, 2));
 }
 
 /*
@@ -510,7 +547,7 @@ read_postgrest_request(HttpRequest *request)
 		callback.arg = NULL;
 		callback.previous = error_context_stack;
 		error_context_stack = &callback;
-		read_request(request, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(headers))));
+		serve_read_request(request, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(headers))));
 		error_context_stack = callback.previous;
 	}
 	/* and not what a header "method" says */
@@ -529,6 +566,7 @@ Datum
 media_postgrest(PG_FUNCTION_ARGS)
 {
 	HttpRequest request = {0};
+	ServeSource source;
 	Served		served;
 	StringInfoData headers;
 	char		status[12];
@@ -536,7 +574,8 @@ media_postgrest(PG_FUNCTION_ARGS)
 	bool		no_body;
 
 	read_postgrest_request(&request);
-	body = serve(&served, fcinfo, &request, 1, &no_body);
+	set_source(&source, fcinfo);
+	body = serve(&served, &source, fcinfo, &request, 1, &no_body);
 
 	initStringInfo(&headers);
 	for (int i = 0; i < served.answer.header_count; i++)

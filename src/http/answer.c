@@ -43,6 +43,11 @@ http_decide(const HttpRequest *request, const HttpContent *content, HttpAnswer *
 		answer->status = http_precondition(request, content);
 	if (answer->status != 200)
 		return;
+	if (content->location != NULL)
+	{
+		answer->status = 302;
+		return;
+	}
 
 	/* ranges are GET's (14.2) */
 	if (get && http_range_wanted(request, content))
@@ -112,6 +117,27 @@ add_representation(const HttpContent *content, const HttpType *type, HttpAnswer 
 }
 
 /*
+ * A redirect that holds for a time only has no tag: by a 304, a cache would
+ * take it for fresh when that time is over.
+ */
+static void
+add_redirect(const HttpContent *content, HttpAnswer *answer)
+{
+	add(answer, "Location", content->location);
+	add(answer, "Content-Length", "0");
+	if (content->location_seconds >= 0)
+	{
+		snprintf(answer->cache_control, sizeof(answer->cache_control),
+				 "private, max-age=%" PRId64, content->location_seconds);
+		add(answer, "Cache-Control", answer->cache_control);
+		return;
+	}
+	add(answer, "ETag", content->etag);
+	if (content->cache_control != NULL)
+		add(answer, "Cache-Control", content->cache_control);
+}
+
+/*
  * A 304 carries what keeps the stored answer fresh and nothing else: that one
  * has its own type and policy, and the tag says that they are still right
  * (RFC 9110, 15.4.5; Last-Modified is for answers without a tag).
@@ -130,6 +156,9 @@ http_describe(const HttpContent *content, const HttpType *type, HttpAnswer *answ
 			add(answer, "ETag", content->etag);
 			if (content->cache_control != NULL)
 				add(answer, "Cache-Control", content->cache_control);
+			return;
+		case 302:
+			add_redirect(content, answer);
 			return;
 		case 405:
 			add(answer, "Allow", "GET, HEAD");

@@ -54,6 +54,12 @@ typedef struct HttpContent
 	int64_t		last_modified;	/* seconds since 1970 */
 	const char *cache_control;	/* NULL: no such header */
 	const char *filename;		/* UTF-8, as anybody gave it; or NULL */
+	const char *location;		/* an URL that the value is to be had at
+								 * instead; or NULL.  Nothing is known of its
+								 * total then */
+	int64_t		location_seconds;	/* how long a cache of the client's own may
+								 * rely on that; negative: as long as on the
+								 * value (cache_control) */
 } HttpContent;
 
 /* As what a value is shown. */
@@ -80,7 +86,7 @@ typedef struct HttpHeader
  */
 typedef struct HttpAnswer
 {
-	int			status;			/* 200, 206, 304, 404, 405, 412 or 416 */
+	int			status;			/* 200, 206, 302, 304, 404, 405, 412 or 416 */
 	bool		send;			/* whether a body goes out: of a GET's 200 and
 								 * 206 */
 	uint64_t	first;			/* 200, 206: the part of the value that is */
@@ -92,6 +98,7 @@ typedef struct HttpAnswer
 	char		content_length[24];
 	char		content_range[HTTP_RANGE_SIZE];
 	char		disposition[HTTP_DISPOSITION_SIZE];
+	char		cache_control[40];
 } HttpAnswer;
 
 /* The forms of a string that shall name a version of a value. */
@@ -123,7 +130,8 @@ extern void http_content_date(HttpContent *content, int64_t seconds, int64_t now
 /*
  * Decides status, send, first and length of the answer; no headers yet.
  * content may be NULL: there is no such value (404).  Its etag may be NULL
- * only if the method is not allowed (405).
+ * only if the method is not allowed (405).  What would be a 200 or a 206 is a
+ * 302 where the value is to be had elsewhere.
  */
 extern void http_decide(const HttpRequest *request, const HttpContent *content,
 						HttpAnswer *answer);

@@ -123,6 +123,11 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 			content.etag = lines[8];
 			break;
 	}
+	if (flags & 1 << 12)
+	{
+		content.location = "https://cdn.example.com/a";
+		content.location_seconds = flags & 1 << 13 ? modified : -1;
+	}
 	PROMISE(http_etag_matches(content.etag, content.etag, true));
 	http_content_date(&content, modified, request.now);
 	PROMISE(content.last_modified <= request.now);
@@ -130,6 +135,7 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 	http_decide(&request, &content, &answer);
 	PROMISE(answer.first <= content.total && answer.length <= content.total - answer.first);
 	PROMISE(!answer.send || http_shows_type(&answer));
+	PROMISE(content.location == NULL || !http_shows_type(&answer));
 	PROMISE(!answer.send || request.method == NULL || strcmp(request.method, "GET") == 0);
 	switch (answer.status)
 	{
@@ -138,6 +144,9 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 			break;
 		case 206:
 			PROMISE(request.range != NULL && answer.length > 0 && answer.send);
+			break;
+		case 302:
+			PROMISE(content.location != NULL && answer.length == 0);
 			break;
 		case 304:
 			PROMISE(request.if_none_match != NULL || request.if_modified_since != NULL);

@@ -549,6 +549,15 @@ test_statuses(void)
 #define SECURE		"X-Content-Type-Options: nosniff\n" \
 	"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox\n"
 
+/* The headers as they would be sent, a line each. */
+static void
+write_headers(const HttpAnswer *answer, char *to)
+{
+	*to = '\0';
+	for (int i = 0; i < answer->header_count; i++)
+		to += sprintf(to, "%s: %s\n", answer->headers[i].name, answer->headers[i].value);
+}
+
 /* Every header of every kind of answer. */
 static void
 test_headers(void)
@@ -583,14 +592,11 @@ test_headers(void)
 	http_content_date(&content, THEN, NOW);
 	for (size_t i = 0; i < COUNT(cases); i++)
 	{
-		char	   *to = text;
-
 		request = cases[i].request;
 		request.now = NOW;
 		http_decide(&request, &content, &answer);
 		http_describe(&content, http_shows_type(&answer) ? &type : NULL, &answer);
-		for (int j = 0; j < answer.header_count; j++)
-			to += sprintf(to, "%s: %s\n", answer.headers[j].name, answer.headers[j].value);
+		write_headers(&answer, text);
 		check_subject = "headers";
 		CHECK_STRING(text, cases[i].headers);
 	}
@@ -634,6 +640,79 @@ test_headers(void)
 				 "bytes 18446744073709551600-18446744073709551614/18446744073709551615");
 }
 
+/* What is to be had elsewhere. */
+static void
+test_redirects(void)
+{
+#define ADDRESS "https://cdn.example.com/media/a%20b.webp"
+#define FOR_EVER "Location: " ADDRESS "\nContent-Length: 0\nETag: " TAG "\nCache-Control: public, max-age=86400\n"
+#define FOR_A_TIME "Location: " ADDRESS "\nContent-Length: 0\nCache-Control: private, max-age=450\n"
+#define SAME	"ETag: " TAG "\nCache-Control: public, max-age=86400\n"
+#define FAILED	"Cache-Control: no-store\n"
+	static const struct
+	{
+		const char *what;
+		HttpRequest request;
+		int			status;
+		const char *for_ever;
+		const char *for_a_time;
+	}			cases[] = {
+		{"GET", {0}, 302, FOR_EVER, FOR_A_TIME},
+		{"HEAD", {.method = "HEAD"}, 302, FOR_EVER, FOR_A_TIME},
+		{"a range", {.range = "bytes=0-1"}, 302, FOR_EVER, FOR_A_TIME},
+		{"a range behind the end", {.range = "bytes=1000-"}, 302, FOR_EVER, FOR_A_TIME},
+		{"If-Range", {.range = "bytes=0-1", .if_range = TAG}, 302, FOR_EVER, FOR_A_TIME},
+		{"another tag", {.if_none_match = "\"v0\""}, 302, FOR_EVER, FOR_A_TIME},
+		{"the tag wanted", {.if_match = TAG}, 302, FOR_EVER, FOR_A_TIME},
+		{"modified since", {.if_modified_since = BEFORE}, 302, FOR_EVER, FOR_A_TIME},
+		{"the same tag", {.if_none_match = TAG}, 304, SAME, SAME},
+		{"the same tag, HEAD", {.method = "HEAD", .if_none_match = TAG}, 304, SAME, SAME},
+		{"not modified since", {.if_modified_since = DATE}, 304, SAME, SAME},
+		{"another tag wanted", {.if_match = "\"v0\""}, 412, FAILED, FAILED},
+		{"POST", {.method = "POST"}, 405, "Allow: GET, HEAD\n" FAILED, "Allow: GET, HEAD\n" FAILED},
+		{"POST, the same tag", {.method = "POST", .if_none_match = TAG}, 405,
+		"Allow: GET, HEAD\n" FAILED, "Allow: GET, HEAD\n" FAILED},
+	};
+	HttpContent content = {
+		.etag = TAG, .cache_control = "public, max-age=86400", .filename = "a.webp", .location = ADDRESS
+	};
+	HttpAnswer	answer;
+	char		text[2048];
+
+	http_content_date(&content, THEN, NOW);
+	for (size_t i = 0; i < 2 * COUNT(cases); i++)
+	{
+		HttpRequest request = cases[i / 2].request;
+
+		check_subject = cases[i / 2].what;
+		request.now = NOW;
+		content.location_seconds = i % 2 == 0 ? -1 : 450;
+		http_decide(&request, &content, &answer);
+		CHECK_EQUAL(answer.status, cases[i / 2].status);
+		CHECK(!answer.send);
+		CHECK(!http_shows_type(&answer));
+		http_describe(&content, NULL, &answer);
+		write_headers(&answer, text);
+		CHECK_STRING(text, i % 2 == 0 ? cases[i / 2].for_ever : cases[i / 2].for_a_time);
+	}
+
+	check_subject = "no Cache-Control";
+	content.cache_control = NULL;
+	content.location_seconds = -1;
+	http_decide(&(HttpRequest) {.now = NOW}, &content, &answer);
+	http_describe(&content, NULL, &answer);
+	CHECK_STRING(header_of(&answer, "Location"), ADDRESS);
+	CHECK_STRING(header_of(&answer, "Cache-Control"), NULL);
+
+	check_subject = "seconds";
+	content.location_seconds = 0;
+	http_describe(&content, NULL, &answer);
+	CHECK_STRING(header_of(&answer, "Cache-Control"), "private, max-age=0");
+	content.location_seconds = INT64_MAX;
+	http_describe(&content, NULL, &answer);
+	CHECK_STRING(header_of(&answer, "Cache-Control"), "private, max-age=9223372036854775807");
+}
+
 int
 main(void)
 {
@@ -644,5 +723,6 @@ main(void)
 	test_types();
 	test_statuses();
 	test_headers();
+	test_redirects();
 	return check_report();
 }
