@@ -101,7 +101,9 @@ comma := ,
 ROGUE = test/rogue/mediastore-codec
 BENCH_TOOLS = test/bench/sink test/bench/bare_put
 
-	EXTRA_CLEAN = $(PROGRAMS) mediastore-codec-heif $(ROOM_OBJS) $(COURIER_OBJS) $(MAIN_OBJS) $(ROGUE) test/rogue/rogue.o \ $(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) fuzz-objects $(ALL_OBJS:.o=.d) $(ALL_OBJS:.o=.gcno) $(ALL_OBJS:.o=.gcda) $(BENCH_TOOLS) helper.sql)
+EXTRA_CLEAN = $(PROGRAMS) mediastore-codec-heif $(ROOM_OBJS) $(COURIER_OBJS) $(MAIN_OBJS) $(ROGUE) test/rogue/rogue.o \
+	$(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) fuzz-objects $(ALL_OBJS:.o=.d) $(ALL_OBJS:.o=.gcno) $(ALL_OBJS:.o=.gcda) \
+	$(BENCH_TOOLS)
 
 # --- flags -----------------------------------------------------------------
 
