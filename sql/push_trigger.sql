@@ -29,7 +29,7 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
 	RETURN concat_ws(' | ', SQLSTATE, SQLERRM);
 END $$;
-SELECT FROM changes();
+DELETE FROM mediastore.change;
 
 -- a row's life
 CREATE TABLE parts (gone int, id int PRIMARY KEY, name text, image bytea, url text);
