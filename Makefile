@@ -1,4 +1,4 @@
-# mediastore: a PGXS build of a module, two programs and an SQL script
+# mediastore: a PGXS build of a module, three programs and an SQL script
 #
 #   make [PG_CONFIG=...]          also: make -C BUILD -f SRC/Makefile VPATH=SRC
 #   make install [DESTDIR=...]
@@ -28,16 +28,20 @@ $(error no sources in $(src): set VPATH to the folder of the Makefile)
 endif
 FACTS_SOURCES := $(call sources,src/facts/*.c)
 HTTP_SOURCES := $(call sources,src/http/*.c)
-STORE_SOURCES := $(call sources,src/store/*.c)
+DRIVER_SOURCES := $(call sources,src/store/driver*.c)
+STORE_SOURCES := $(filter-out $(DRIVER_SOURCES),$(call sources,src/store/*.c))
 IMAGE_SOURCES := $(filter-out src/image/decode_heif.c,$(call sources,src/image/*.c))
 HEIF_SOURCES := $(call sources,src/image/decode_heif.c)
 HELPER_SOURCES := src/helper/codec.c src/helper/sandbox.c
+COURIER_SOURCES := src/helper/courier.c src/helper/courier_slots.c
 UNIT_SOURCES := $(call sources,test/unit/test_*.c)
 FUZZ_SOURCES := $(call sources,test/fuzz/*.c)
 
 OBJS = $(MODULE_SOURCES:.c=.o) $(FACTS_SOURCES:.c=.o) $(HTTP_SOURCES:.c=.o) $(STORE_SOURCES:.c=.o)
 CODEC_OBJS = $(HELPER_SOURCES:.c=.o) $(IMAGE_SOURCES:.c=.o) $(FACTS_SOURCES:.c=.o)
 HEIF_OBJS = $(HEIF_SOURCES:.c=.o)
+DRIVER_OBJS = $(DRIVER_SOURCES:.c=.o) $(STORE_SOURCES:.c=.o)
+COURIER_OBJS = $(COURIER_SOURCES:.c=.o) src/helper/sandbox.o
 UNIT_PROGRAMS = $(UNIT_SOURCES:.c=)
 FUZZ_PROGRAMS = $(FUZZ_SOURCES:.c=)
 
@@ -45,26 +49,30 @@ FUZZ_PROGRAMS = $(FUZZ_SOURCES:.c=)
 
 CODEC_PACKAGES = libjpeg libpng libwebp libwebpmux libwebpdemux libtiff-4 lcms2 zimg
 STORE_PACKAGES = libcrypto
+COURIER_PACKAGES = libcurl expat
+PACKAGES = $(CODEC_PACKAGES) $(STORE_PACKAGES) $(COURIER_PACKAGES)
 have = $(shell $(PKG_CONFIG) --exists $(1) && echo yes)
 
 ifneq ($(MAKECMDGOALS),clean)
-ifneq ($(call have,$(CODEC_PACKAGES) $(STORE_PACKAGES)),yes)
-$(error $(shell $(PKG_CONFIG) --print-errors --exists $(CODEC_PACKAGES) $(STORE_PACKAGES) 2>&1))
+ifneq ($(call have,$(PACKAGES)),yes)
+$(error $(shell $(PKG_CONFIG) --print-errors --exists $(PACKAGES) 2>&1))
 endif
 endif
 
-ROOM_CPPFLAGS = $(shell $(PKG_CONFIG) --cflags $(CODEC_PACKAGES) $(STORE_PACKAGES))
+ROOM_CPPFLAGS = $(shell $(PKG_CONFIG) --cflags $(PACKAGES))
 CODEC_LIBS = $(shell $(PKG_CONFIG) --libs $(CODEC_PACKAGES)) -lgif -lm
 STORE_LIBS = $(shell $(PKG_CONFIG) --libs $(STORE_PACKAGES))
+COURIER_LIBS = $(shell $(PKG_CONFIG) --libs $(COURIER_PACKAGES))
 
 ifeq ($(call have,libseccomp),yes)
 ROOM_CPPFLAGS += -DHAVE_LIBSECCOMP $(shell $(PKG_CONFIG) --cflags libseccomp)
-CODEC_LIBS += $(shell $(PKG_CONFIG) --libs libseccomp)
+SECCOMP_LIBS = $(shell $(PKG_CONFIG) --libs libseccomp)
+CODEC_LIBS += $(SECCOMP_LIBS)
 else
 $(info libseccomp was not found: the codec will run without a system-call filter)
 endif
 
-PROGRAMS = mediastore-codec
+PROGRAMS = mediastore-codec mediastore-courier
 ifeq ($(call have,libheif)$(if $(HEIF_SOURCES),,-no-source),yes)
 ROOM_CPPFLAGS += $(shell $(PKG_CONFIG) --cflags libheif)
 HEIF_LIBS = $(shell $(PKG_CONFIG) --libs libheif)
@@ -91,7 +99,7 @@ PROVE_TESTS ?= test/t/*.pl
 comma := ,
 ROGUE = test/rogue/mediastore-codec
 
-EXTRA_CLEAN = $(PROGRAMS) mediastore-codec-heif $(ROOM_OBJS) $(MAIN_OBJS) $(ROGUE) test/rogue/rogue.o \
+EXTRA_CLEAN = $(PROGRAMS) mediastore-codec-heif $(ROOM_OBJS) $(COURIER_OBJS) $(MAIN_OBJS) $(ROGUE) test/rogue/rogue.o \
 	$(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) fuzz-objects $(ALL_OBJS:.o=.d) $(ALL_OBJS:.o=.gcno) $(ALL_OBJS:.o=.gcda)
 
 # --- flags -----------------------------------------------------------------
@@ -142,9 +150,9 @@ include $(PGXS)
 
 # --- objects ---------------------------------------------------------------
 
-MAIN_OBJS = src/helper/codec_main.o src/helper/codec_heif_main.o
-ROOM_OBJS = $(CODEC_OBJS) $(HEIF_OBJS) $(HTTP_SOURCES:.c=.o) $(STORE_SOURCES:.c=.o)
-ALL_OBJS = $(sort $(OBJS) $(ROOM_OBJS) $(MAIN_OBJS) test/rogue/rogue.o)
+MAIN_OBJS = src/helper/codec_main.o src/helper/codec_heif_main.o src/helper/courier_main.o
+ROOM_OBJS = $(CODEC_OBJS) $(HEIF_OBJS) $(HTTP_SOURCES:.c=.o) $(DRIVER_OBJS)
+ALL_OBJS = $(sort $(OBJS) $(ROOM_OBJS) $(COURIER_OBJS) $(MAIN_OBJS) test/rogue/rogue.o)
 
 # Rules of our own: object directories are made, headers are tracked, and
 # each room gets its flags.
@@ -198,6 +206,9 @@ mediastore-codec: $(CODEC_OBJS) src/helper/codec_main.o
 mediastore-codec-heif: $(CODEC_OBJS) $(HEIF_OBJS) src/helper/codec_heif_main.o
 	$(CC) $(ROOM_CFLAGS) $^ $(ROOM_LDFLAGS) $(CODEC_LIBS) $(HEIF_LIBS) -o $@
 
+mediastore-courier: $(COURIER_OBJS) $(DRIVER_OBJS) src/helper/courier_main.o
+	$(CC) $(ROOM_CFLAGS) $^ $(ROOM_LDFLAGS) $(COURIER_LIBS) $(STORE_LIBS) $(SECCOMP_LIBS) -o $@
+
 # The test's own program: the same, but what it does is told by the input.
 rogue: $(ROGUE)
 
@@ -211,7 +222,7 @@ install-programs: $(PROGRAMS)
 
 uninstall: uninstall-programs
 uninstall-programs:
-	rm -f '$(DESTDIR)$(pkglibdir)/mediastore-codec' '$(DESTDIR)$(pkglibdir)/mediastore-codec-heif'
+	rm -f $(foreach program,mediastore-codec mediastore-codec-heif mediastore-courier,'$(DESTDIR)$(pkglibdir)/$(program)')
 
 # --- the SQL script --------------------------------------------------------
 
@@ -230,12 +241,12 @@ unit: $(UNIT_PROGRAMS)
 $(UNIT_PROGRAMS): %: %.c $(ROOM_OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(ROOM_CFLAGS) $(ROOM_CPPFLAGS) -I$(srcdir)/src $< $(filter-out src/helper/codec.o,$(filter %.o,$^)) \
-		$(ROOM_LDFLAGS) $(CODEC_LIBS) $(HEIF_LIBS) $(STORE_LIBS) -o $@
+		$(ROOM_LDFLAGS) $(CODEC_LIBS) $(HEIF_LIBS) $(COURIER_LIBS) $(STORE_LIBS) -o $@
 
 FUZZ_CC ?= clang
 FUZZ_CFLAGS = -std=gnu11 -D_GNU_SOURCE -O1 -g -fno-omit-frame-pointer -fwrapv -fno-strict-aliasing \
 	-fsanitize=address,undefined -fno-sanitize-recover=all
-FUZZ_OBJS = $(addprefix fuzz-objects/,$(FACTS_SOURCES:.c=.o) $(HTTP_SOURCES:.c=.o) $(STORE_SOURCES:.c=.o) $(IMAGE_SOURCES:.c=.o) \
+FUZZ_OBJS = $(addprefix fuzz-objects/,$(FACTS_SOURCES:.c=.o) $(HTTP_SOURCES:.c=.o) $(DRIVER_OBJS) $(IMAGE_SOURCES:.c=.o) \
 	$(HEIF_OBJS))
 
 fuzz: $(FUZZ_PROGRAMS)
@@ -250,6 +261,6 @@ fuzz-objects/%.o: %.c
 $(FUZZ_PROGRAMS): %: %.c $(FUZZ_OBJS)
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(FUZZ_CFLAGS) -fsanitize=fuzzer $(filter-out -D_FORTIFY_SOURCE=2,$(ROOM_CPPFLAGS)) \
-		-I$(srcdir)/src $< $(filter %.o,$^) $(CODEC_LIBS) $(HEIF_LIBS) $(STORE_LIBS) -o $@
+		-I$(srcdir)/src $< $(filter %.o,$^) $(CODEC_LIBS) $(HEIF_LIBS) $(COURIER_LIBS) $(STORE_LIBS) -o $@
 
 .PHONY: rogue unit fuzz install-programs uninstall-programs

@@ -201,6 +201,8 @@ library	libtiff-4		libtiff-dev
 library	zimg			libzimg-dev
 library	lcms2			liblcms2-dev
 library	libcrypto		libssl-dev
+library	libcurl			libcurl4-openssl-dev
+library	expat			libexpat1-dev
 library	libheif			libheif-dev
 library	libseccomp		libseccomp-dev
 '

@@ -1,0 +1,692 @@
+/*-------------------------------------------------------------------------
+ *
+ * courier.c
+ *	  The main loop of the courier program.
+ *
+ * One parent, many transfers, over the frames of courier_wire.h; one thread,
+ * which waits for the parent, the network and the clock in one place.  What
+ * the parent may not say ends the program, since two that disagree on the
+ * protocol can't be of use to each other.
+ *
+ * A RESULT waits until the parent has answered all that it was asked, so that
+ * it owes nothing afterwards and the slots are free; but not if it has
+ * cancelled.  What it says of a transfer that has ended is not listened to: it
+ * may have crossed the RESULT.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <errno.h>
+#include <malloc.h>
+#include <openssl/crypto.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#ifdef MEDIASTORE_SANITIZE
+#include <sanitizer/lsan_interface.h>
+#endif
+
+#include "../store/driver_http.h"
+#include "courier.h"
+#include "sandbox.h"
+#include "wire.h"
+
+/* Exit statuses; a parent sees nothing worse than an end of file. */
+#define EXIT_LEFT		0
+#define EXIT_USAGE		1
+#define EXIT_SETUP		3
+#define EXIT_PROTOCOL	4
+
+#define MEGABYTE		(1024 * 1024)
+
+/* Blocks from here on go back to the system when they are freed. */
+#define MAPPED_BLOCK	(4 * MEGABYTE)
+
+/* The arena's pages go back after so long without a transfer, milliseconds. */
+#define TIDY_AFTER		2000
+
+/* Frames that are read in a row before the network gets its turn. */
+#define BURST			256
+
+/* How long a transfer may be overdue before its driver is not waited for. */
+#define GRACE			1000
+
+#ifdef MEDIASTORE_SANITIZE
+/* The environment is empty, so the sanitizers' options are in the program. */
+const char *__asan_default_options(void);
+const char *__ubsan_default_options(void);
+
+const char *
+__asan_default_options(void)
+{
+	return "abort_on_error=1:handle_segv=0:allocator_may_return_null=1:detect_leaks=1:leak_check_at_exit=0";
+}
+
+const char *
+__ubsan_default_options(void)
+{
+	return "abort_on_error=1:print_stacktrace=1";
+}
+#endif
+
+/* A frame that the parent had no room for. */
+typedef struct Packet
+{
+	struct Packet *next;
+	size_t		length;
+	uint8_t		bytes[];
+} Packet;
+
+static Transfer transfers[COURIER_TRANSFERS];
+static int	transfer_count;
+static Store *stores[COURIER_STORES];
+static Packet *first_packet;
+static Packet **last_packet = &first_packet;
+static bool greeted;
+
+/*
+ * The program ends here, whatever it is doing: nothing of it is worth keeping,
+ * and the system closes what is open.
+ */
+_Noreturn static void
+leave(int status)
+{
+#ifdef MEDIASTORE_SANITIZE
+	for (int i = 0; i < COURIER_TRANSFERS; i++)
+		if (transfers[i].number == 0)
+		{
+			free(transfers[i].text);
+			store_text_drop(&transfers[i].driver.result.meta);
+		}
+	if (status == EXIT_LEFT && transfer_count == 0)
+	{
+		http_close();
+		if (__lsan_do_recoverable_leak_check() != 0)
+			abort();
+	}
+#endif
+	_exit(status);
+}
+
+/* --- to the parent ------------------------------------------------------- */
+
+/* Sends a packet; false if there is no room for it now. */
+static bool
+send_packet(const void *bytes, size_t length)
+{
+	for (;;)
+	{
+		ssize_t		sent = send(WIRE_SOCKET_FD, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (sent == (ssize_t) length)
+			return true;
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS))
+			return false;
+		leave(EXIT_LEFT);
+	}
+}
+
+static void
+send_kept(void)
+{
+	while (first_packet != NULL && send_packet(first_packet->bytes, first_packet->length))
+	{
+		Packet	   *packet = first_packet;
+
+		first_packet = packet->next;
+		if (first_packet == NULL)
+			last_packet = &first_packet;
+		free(packet);
+	}
+}
+
+void
+courier_send(CourierFrame *frame, const char *text, size_t text_length)
+{
+	uint8_t		bytes[sizeof(CourierFrame) + COURIER_TEXT_MOST];
+	size_t		length = sizeof(CourierFrame) + text_length;
+	Packet	   *packet;
+
+	frame->magic = COURIER_MAGIC;
+	frame->version = COURIER_VERSION;
+	frame->text_length = (uint32_t) text_length;
+	memcpy(bytes, frame, sizeof(CourierFrame));
+	if (text_length > 0)
+		memcpy(bytes + sizeof(CourierFrame), text, text_length);
+	if (first_packet == NULL && send_packet(bytes, length))
+		return;
+
+	/* there are never more than a few for each transfer */
+	packet = malloc(sizeof(Packet) + length);
+	if (packet == NULL)
+		leave(EXIT_SETUP);
+	packet->next = NULL;
+	packet->length = length;
+	memcpy(packet->bytes, bytes, length);
+	*last_packet = packet;
+	last_packet = &packet->next;
+}
+
+static void
+add_field(char *text, size_t *length, const char *name, const char *value)
+{
+	if (*value == '\0')
+		return;
+	memcpy(text + *length, name, strlen(name) + 1);
+	*length += strlen(name) + 1;
+	memcpy(text + *length, value, strlen(value) + 1);
+	*length += strlen(value) + 1;
+}
+
+static void
+send_result(const Transfer *transfer)
+{
+	const DriverResult *result = &transfer->driver.result;
+	CourierFrame frame = {
+		.kind = COURIER_RESULT,.transfer = transfer->number,.status = (uint32_t) result->status,
+		.http_status = result->http_status,.retry_after = result->retry_after,
+		.length = result->length,.time = result->time
+	};
+	char		text[sizeof(DriverResult) + DRIVER_META_MOST + 256];
+	size_t		length = 0;
+
+	_Static_assert(sizeof(text) <= COURIER_TEXT_MOST, "a result is too long for a frame");
+	add_field(text, &length, "message", result->message);
+	add_field(text, &length, "hint", result->hint);
+	add_field(text, &length, "code", result->code);
+	add_field(text, &length, "etag", result->etag);
+	add_field(text, &length, "content_type", result->content_type);
+	add_field(text, &length, "cache_control", result->cache_control);
+	if (!result->meta.failed && result->meta.length > 0)
+	{
+		memcpy(text + length, result->meta.bytes, result->meta.length);
+		length += result->meta.length;
+	}
+	courier_send(&frame, text, length);
+}
+
+/* --- stores -------------------------------------------------------------- */
+
+static void
+release_store(Store *store)
+{
+	if (--store->users > 0)
+		return;
+	if (store->opened != NULL)
+		store->driver->close(store->opened);
+	OPENSSL_cleanse(store->text, store->length);
+	free(store->text);
+	store_text_drop(&store->why.meta);
+	free(store);
+}
+
+static Store **
+find_store(uint32_t number)
+{
+	for (int i = 0; i < COURIER_STORES; i++)
+		if (stores[i] != NULL && stores[i]->number == number)
+			return &stores[i];
+	return NULL;
+}
+
+static bool
+forget_store(uint32_t number)
+{
+	Store	  **place = find_store(number);
+
+	if (place == NULL)
+		return false;
+	release_store(*place);
+	*place = NULL;
+	return true;
+}
+
+/* STORE: a number that is known gets another meaning. */
+static bool
+learn_store(const CourierFrame *frame, const char *text)
+{
+	Store	   *store = calloc(1, sizeof(Store));
+	int			place = 0;
+
+	(void) forget_store(frame->store);
+	while (place < COURIER_STORES && stores[place] != NULL)
+		place++;
+	if (store == NULL)
+		leave(EXIT_SETUP);
+	store->text = malloc((size_t) frame->text_length + 1);
+	if (store->text == NULL)
+		leave(EXIT_SETUP);
+	store->users = 1;
+	store->number = frame->store;
+	store->length = frame->text_length;
+	memcpy(store->text, text, store->length);
+	if (place == COURIER_STORES || frame->store == 0 ||
+		!driver_fields_read(store->text, store->length, &store->fields))
+	{
+		release_store(store);
+		return false;
+	}
+
+	driver_result_clear(&store->why);
+	store->driver = driver_find(driver_field(&store->fields, "type"));
+	if (store->driver == NULL)
+		driver_fail(&store->why, COURIER_MISCONFIGURED, NULL, "the courier has no such type of store");
+	else
+		store->opened = store->driver->open(&store->fields, &store->why);
+	stores[place] = store;
+	return true;
+}
+
+/* --- transfers ----------------------------------------------------------- */
+
+static Transfer *
+find_transfer(uint32_t number)
+{
+	for (int i = 0; i < COURIER_TRANSFERS; i++)
+		if (transfers[i].number == number)
+			return &transfers[i];
+	return NULL;
+}
+
+void
+courier_wake(DriverTransfer *driver_transfer)
+{
+	((Transfer *) driver_transfer)->awake = true;
+}
+
+/* The RESULT goes out, and the transfer is no more. */
+static void
+finish(Transfer *transfer)
+{
+	send_result(transfer);
+	release_store(transfer->store);
+	transfer->store = NULL;
+	transfer->number = 0;
+	transfer->awake = false;
+	transfer->ended = false;
+	transfer_count--;
+#ifdef MEDIASTORE_SANITIZE
+	/* a leak must not pass unseen: the parent gets an end of file */
+	if (transfer_count == 0 && __lsan_do_recoverable_leak_check() != 0)
+		abort();
+#endif
+}
+
+void
+courier_end(DriverTransfer *driver_transfer)
+{
+	Transfer   *transfer = (Transfer *) driver_transfer;
+
+	transfer->ended = true;
+	transfer->awake = true;
+	slots_flush(transfer);
+}
+
+/* Whether it is a SHA-256 as BEGIN has it. */
+static bool
+is_sha256(const char *text)
+{
+	return text != NULL && strlen(text) == 64 && strspn(text, "0123456789abcdef") == 64;
+}
+
+/* BEGIN */
+static bool
+begin_transfer(const CourierFrame *frame, const char *text)
+{
+	Store	  **store = find_store(frame->store);
+	Transfer   *transfer = find_transfer(0);
+	DriverTransfer *driver;
+	long		timeout;
+
+	if (frame->transfer == 0 || transfer == NULL || store == NULL ||
+		find_transfer(frame->transfer) != NULL || frame->operation < COURIER_PUT ||
+		frame->operation > COURIER_LIST || (frame->flags & ~(uint32_t) COURIER_IF_NONE_MATCH) != 0)
+		return false;
+
+	if (transfer->text_room < frame->text_length)
+	{
+		free(transfer->text);
+		transfer->text = malloc(frame->text_length);
+		if (transfer->text == NULL)
+			leave(EXIT_SETUP);
+		transfer->text_room = frame->text_length;
+	}
+	if (frame->text_length > 0)
+		memcpy(transfer->text, text, frame->text_length);
+	if (!driver_fields_read(transfer->text, frame->text_length, &transfer->fields))
+		return false;
+
+	driver = &transfer->driver;
+	driver->host = &courier_host;
+	driver->state = NULL;
+	driver->operation = (CourierOperation) frame->operation;
+	driver->if_none_match = (frame->flags & COURIER_IF_NONE_MATCH) != 0;
+	driver->key = driver_field(&transfer->fields, "key");
+	driver->length = frame->operation == COURIER_PUT ? frame->length : 0;
+	driver->sha256 = driver_field(&transfer->fields, "sha256");
+	driver->fields = &transfer->fields;
+	if (driver->key == NULL || (frame->operation == COURIER_PUT && !is_sha256(driver->sha256)))
+		return false;
+	driver_result_clear(&driver->result);
+
+	transfer->number = frame->transfer;
+	transfer->store = *store;
+	transfer->store->users++;
+	transfer->ended = false;
+	transfer->awake = false;
+	transfer_count++;
+	timeout = driver_milliseconds(&transfer->store->fields, "transfer_timeout");
+	driver->deadline = timeout > 0 ? driver_now() + timeout : 0;
+	driver->store = transfer->store->opened;
+	if (driver->store == NULL)
+	{
+		driver_fail(&driver->result, transfer->store->why.status, transfer->store->why.hint, "%s",
+					transfer->store->why.message);
+		driver->length = 0;
+		slots_begin(transfer);
+		courier_end(driver);
+		return true;
+	}
+	slots_begin(transfer);
+	transfer->store->driver->begin(driver);
+	return true;
+}
+
+/* Ends it without a word of the driver. */
+static void
+break_off(Transfer *transfer)
+{
+	if (!transfer->ended)
+		transfer->store->driver->cancel(&transfer->driver);
+}
+
+static void
+cancel_transfer(Transfer *transfer)
+{
+	bool		ended = transfer->ended;
+
+	break_off(transfer);
+	if (!ended)
+	{
+		driver_result_clear(&transfer->driver.result);
+		driver_fail(&transfer->driver.result, COURIER_CANCELLED, NULL, "the transfer was cancelled");
+	}
+	finish(transfer);
+}
+
+/* Goes on with all that can, and ends what has ended; false: nothing to do. */
+static bool
+work(void)
+{
+	int64_t		now = driver_now();
+	bool		more = false;
+
+	for (int i = 0; i < COURIER_TRANSFERS && transfer_count > 0; i++)
+	{
+		Transfer   *transfer = &transfers[i];
+
+		if (transfer->number == 0)
+			continue;
+		if (!transfer->ended && transfer->driver.deadline > 0 &&
+			now > transfer->driver.deadline + GRACE)
+		{
+			break_off(transfer);
+			driver_result_clear(&transfer->driver.result);
+			driver_fail(&transfer->driver.result, COURIER_RETRY, NULL,
+						"the transfer took longer than %ld ms",
+						driver_milliseconds(&transfer->store->fields, "transfer_timeout"));
+			courier_end(&transfer->driver);
+		}
+		if (!transfer->awake)
+			continue;
+		transfer->awake = false;
+		if (!transfer->ended)
+			transfer->store->driver->step(&transfer->driver);
+		if (transfer->ended && !slots_out(transfer))
+			finish(transfer);
+		else if (transfer->awake)
+			more = true;
+	}
+	return more;
+}
+
+/* --- from the parent ----------------------------------------------------- */
+
+/* Does what a frame says; false if it breaks the rules. */
+static bool
+obey(const CourierFrame *frame, const char *text)
+{
+	CourierFrame hello = {.kind = COURIER_HELLO};
+	Transfer   *transfer;
+
+	if (!greeted && frame->kind != COURIER_HELLO)
+		return false;
+	switch (frame->kind)
+	{
+		case COURIER_HELLO:
+			greeted = true;
+			courier_send(&hello, NULL, 0);
+			return true;
+		case COURIER_STORE:
+			return learn_store(frame, text);
+		case COURIER_FORGET:
+			return forget_store(frame->store);
+		case COURIER_BEGIN:
+			return begin_transfer(frame, text);
+		case COURIER_FILLED:
+		case COURIER_TAKEN:
+		case COURIER_CANCEL:
+			if (frame->transfer == 0)
+				return false;
+			transfer = find_transfer(frame->transfer);
+			if (transfer == NULL)
+				return true;
+			if (frame->kind == COURIER_FILLED)
+				return slots_filled(transfer, frame);
+			if (frame->kind == COURIER_TAKEN)
+				return slots_taken(transfer, frame);
+			cancel_transfer(transfer);
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Reads what has come; whether anything had, and whether there may be more. */
+static bool
+listen_to_parent(bool *more)
+{
+	static uint8_t packet[sizeof(CourierFrame) + COURIER_TEXT_MOST];
+
+	for (int i = 0; i < BURST; i++)
+	{
+		CourierFrame frame;
+		ssize_t		length = recv(WIRE_SOCKET_FD, packet, sizeof(packet), MSG_DONTWAIT | MSG_TRUNC);
+		bool		good;
+
+		if (length < 0 && errno == EINTR)
+			continue;
+		if (length < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+		{
+			*more = false;
+			return i > 0;
+		}
+		if (length <= 0)
+			leave(EXIT_LEFT);	/* the parent has ended */
+		if ((size_t) length < sizeof(frame) || (size_t) length > sizeof(packet))
+			leave(EXIT_PROTOCOL);
+		memcpy(&frame, packet, sizeof(frame));
+		if (frame.magic != COURIER_MAGIC || frame.version != COURIER_VERSION ||
+			frame.text_length != (size_t) length - sizeof(frame))
+			leave(EXIT_PROTOCOL);
+		good = obey(&frame, (const char *) packet + sizeof(frame));
+
+		/* secrets are only ever in STORE */
+		if (frame.kind == COURIER_STORE)
+			OPENSSL_cleanse(packet, sizeof(packet));
+		if (!good)
+			leave(EXIT_PROTOCOL);
+	}
+	*more = true;
+	return true;
+}
+
+/* How long nothing happens by itself, in milliseconds. */
+static int
+time_to_wait(int64_t now, int64_t leave_at, int64_t tidy_at)
+{
+	int64_t		until = now + 60000;
+
+	for (int i = 0; i < COURIER_TRANSFERS && transfer_count > 0; i++)
+		if (transfers[i].number != 0 && !transfers[i].ended && transfers[i].driver.deadline > 0 &&
+			transfers[i].driver.deadline + GRACE + 1 < until)
+			until = transfers[i].driver.deadline + GRACE + 1;
+	if (transfer_count == 0 && leave_at < until)
+		until = leave_at;
+	if (tidy_at > 0 && tidy_at < until)
+		until = tidy_at;
+	return until > now ? (int) (until - now) : 0;
+}
+
+_Noreturn static void
+serve(int64_t idle)
+{
+	int64_t		leave_at = driver_now() + idle;
+	int64_t		tidy_at = 0;
+
+	for (;;)
+	{
+		bool		more;
+		bool		heard = listen_to_parent(&more);
+		int64_t		now;
+
+		more = work() || more;
+		http_work();
+		more = work() || more;
+		send_kept();
+
+		now = driver_now();
+		if (heard || transfer_count > 0)
+			leave_at = now + idle;
+		if (transfer_count > 0)
+			tidy_at = now + TIDY_AFTER;
+		else if (tidy_at > 0 && now >= tidy_at)
+		{
+			/* the parent may keep us, and do nothing, for as long as it likes */
+			(void) madvise(courier_arena, COURIER_ARENA_SIZE, MADV_REMOVE);
+#ifdef __GLIBC__
+			(void) malloc_trim(MEGABYTE);
+#endif
+			tidy_at = 0;
+		}
+		if (transfer_count == 0 && http_calls() == 0 && now >= leave_at)
+		{
+			CourierFrame goodbye = {.kind = COURIER_GOODBYE};
+
+			courier_send(&goodbye, NULL, 0);
+			for (int i = 0; i < COURIER_STORES; i++)
+				if (stores[i] != NULL)
+					(void) forget_store(stores[i]->number);
+			leave(EXIT_LEFT);
+		}
+		http_wait(WIRE_SOCKET_FD, first_packet != NULL,
+				  more ? 0 : time_to_wait(now, leave_at, tidy_at));
+	}
+}
+
+/* --- beginning ----------------------------------------------------------- */
+
+/* Reads one of the arguments; ends the program if it is none. */
+static long
+argument(const char *text, long lowest, long highest)
+{
+	char	   *end;
+	long		value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (errno != 0 || end == text || *end != '\0' || value < lowest || value > highest)
+	{
+		fprintf(stderr, "invalid argument \"%s\"\n", text);
+		exit(EXIT_USAGE);
+	}
+	return value;
+}
+
+/* Maps the arena and closes its descriptor. */
+static bool
+open_arena(void)
+{
+	struct stat status;
+	void	   *start;
+
+	if (fstat(WIRE_ARENA_FD, &status) != 0 || !S_ISREG(status.st_mode) ||
+		(uint64_t) status.st_size != COURIER_ARENA_SIZE)
+		return false;
+	start = mmap(NULL, COURIER_ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, WIRE_ARENA_FD, 0);
+	if (start == MAP_FAILED)
+		return false;
+	courier_arena = start;
+	return close(WIRE_ARENA_FD) == 0;
+}
+
+/*
+ * Gives up what a courier has no use for.  The network and files it needs, so
+ * there is no filter of system calls.
+ */
+static bool
+lock_in(void)
+{
+	const struct rlimit none = {0, 0};
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+		return false;
+#ifndef MEDIASTORE_UNSEALED
+	/* secrets are in its memory */
+	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return false;
+#endif
+	return true;
+}
+
+int
+courier_run(int argc, char **argv)
+{
+	pid_t		parent;
+	long		idle;
+
+	if (argc != COURIER_ARGUMENTS + 1)
+	{
+		fprintf(stderr, "This program is started by the PostgreSQL extension mediastore.\n");
+		return EXIT_USAGE;
+	}
+	parent = (pid_t) argument(argv[1], 1, INT32_MAX);
+	idle = argument(argv[2], 1, INT32_MAX);
+
+	/* a connection that ends while it is written to is an error and no signal */
+	if (!sandbox_bind_to_parent(parent) || chdir("/") != 0 || !open_arena() || !lock_in() ||
+		signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+		return EXIT_SETUP;
+
+	/* what a file store makes is there to be read by others */
+	umask(022);
+#ifdef __GLIBC__
+	(void) mallopt(M_MMAP_THRESHOLD, MAPPED_BLOCK);
+	(void) mallopt(M_TRIM_THRESHOLD, 8 * MEGABYTE);
+	(void) mallopt(M_ARENA_MAX, 2);
+#endif
+	for (int i = 0; i < COURIER_TRANSFERS; i++)
+		transfers[i].first_slot = (uint32_t) (i * SLOTS_EACH);
+	if (!http_open())
+		return EXIT_SETUP;
+	serve((int64_t) idle * 1000);
+}
