@@ -85,7 +85,7 @@ endif
 # --- the SQL script --------------------------------------------------------
 
 SQL_PARTS = $(addprefix src/db/,schema.sql facts.sql compress.sql thumbnail.sql element.sql attach.sql \
-	run.sql backfill.sql import.sql stats.sql serve.sql store.sql object.sql worker.sql helper.sql)
+	run.sql backfill.sql import.sql stats.sql serve.sql store.sql object.sql queue.sql worker.sql helper.sql)
 DATA_built = $(EXTENSION)--$(EXTVERSION).sql
 
 # --- tests -----------------------------------------------------------------
