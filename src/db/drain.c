@@ -136,9 +136,12 @@ wait_for_other(TimestampTz *asked)
 	ResetLatch(MyLatch);
 }
 
+/* Whether this session has the pusher's lock. */
+static bool is_locked = false;
+
 /* Works the queue off, or has it worked off, until then. */
 static void
-drain(TimestampTz end, bool *locked)
+drain(TimestampTz end)
 {
 	TimestampTz asked = 0;
 	long		timeout = 0;
@@ -150,9 +153,9 @@ drain(TimestampTz end, bool *locked)
 		long		left;
 
 		CHECK_FOR_INTERRUPTS();
-		if (!*locked)
-			*locked = pusher_lock();
-		if (*locked)
+		if (!is_locked)
+			is_locked = pusher_lock();
+		if (is_locked)
 			pusher_round(true, timeout, &status);
 		if (status.state != PUSHER_BUSY && !look_at_queue(&queue))
 		{
@@ -173,7 +176,7 @@ drain(TimestampTz end, bool *locked)
 			too_late(&queue);
 		}
 		timeout = Min(left, LONGEST_WAIT);
-		if (!*locked)
+		if (!is_locked)
 			wait_for_other(&asked);
 	}
 }
@@ -185,7 +188,6 @@ media_drain(PG_FUNCTION_ARGS)
 	Interval   *timeout;
 	double		milliseconds;
 	TimestampTz end;
-	volatile bool locked = false;
 
 	run_connect(fcinfo, "media_drain");
 	if (PG_ARGISNULL(0))
@@ -207,12 +209,13 @@ media_drain(PG_FUNCTION_ARGS)
 	pusher_in_procedure(true);
 	PG_TRY();
 	{
-		drain(end, (bool *) &locked);
+		drain(end);
 	}
 	PG_FINALLY();
 	{
-		if (locked)
+		if (is_locked)
 		{
+			is_locked = false;
 			pusher_unlock();
 			/* what is left is for the worker, which has kept away meanwhile */
 			wake_now();

@@ -38,7 +38,7 @@ static ProcessUtility_hook_type next_hook = NULL;
 /* What is to be done at the end of the transaction. */
 static Oid	blocked = InvalidOid;	/* workers may come again */
 static bool is_dropped = false;		/* ... unless it is committed */
-static Oid	created = InvalidOid;	/* to be looked at, if committed */
+static Oid	changed = InvalidOid;	/* to be looked at, if committed */
 
 /* --- the end of the transaction ---------------------------------------- */
 
@@ -57,11 +57,11 @@ at_end(XactEvent event, void *argument pg_attribute_unused())
 		worker_unblock(database, committed && is_dropped);
 		is_dropped = false;
 	}
-	if (OidIsValid(created))
+	if (OidIsValid(changed))
 	{
-		Oid			database = created;
+		Oid			database = changed;
 
-		created = InvalidOid;
+		changed = InvalidOid;
 		if (committed)
 			worker_want(database, false);
 	}
@@ -187,16 +187,20 @@ watch_utility(PlannedStmt *planned, const char *text, bool read_only_tree,
 	bool		is_prepared = commits_prepared(statement);
 	bool		is_extension = brings_extension(statement);
 	bool		is_drop = IsA(statement, DropdbStmt);
-	char	   *new_database = NULL;
+	char	   *changing = NULL;
 
 	if (worker_shmem_exists() && context == PROCESS_UTILITY_TOPLEVEL && IsTransactionState())
 	{
 		Oid			database = database_needed(statement);
 
-		if (OidIsValid(database) && database != InvalidOid)
+		if (OidIsValid(database))
 			send_worker_away(database);
+
+		/* a new one may have the extension; or it may have been a template */
 		if (IsA(statement, CreatedbStmt))
-			new_database = pstrdup(((CreatedbStmt *) statement)->dbname);
+			changing = pstrdup(((CreatedbStmt *) statement)->dbname);
+		else if (IsA(statement, AlterDatabaseStmt))
+			changing = pstrdup(((AlterDatabaseStmt *) statement)->dbname);
 	}
 
 	if (next_hook != NULL)
@@ -210,10 +214,10 @@ watch_utility(PlannedStmt *planned, const char *text, bool read_only_tree,
 		return;
 	if (is_drop && OidIsValid(blocked))
 		is_dropped = true;
-	if (new_database != NULL)
+	if (changing != NULL)
 	{
 		watch_end();
-		created = get_database_oid(new_database, true);
+		changed = get_database_oid(changing, true);
 	}
 	if (is_extension)
 		wake_at_commit();
