@@ -159,13 +159,13 @@ enqueue_lost(Transfer *transfer)
 	enqueue(&frame, NULL, true);
 }
 
+static void lose_all(const char *hint, const char *format,...)
+			__attribute__((format(printf, 2, 3)));
+
 /*
  * The courier is gone.  What it had told before is told still, but for bytes,
  * which it had in its arena; all else is lost.
  */
-static void
-lose_all(const char *hint, const char *format,...) pg_attribute_printf(2, 3);
-
 static void
 lose_all(const char *hint, const char *format,...)
 {
