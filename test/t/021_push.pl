@@ -20,6 +20,7 @@ $node->init;
 $node->append_conf(
 	'postgresql.conf', q{
 jit = off
+log_statement = none
 shared_preload_libraries = 'mediastore'
 max_prepared_transactions = 5
 mediastore.delete_grace = 0
@@ -185,10 +186,10 @@ is(sql('SELECT count(DISTINCT url) FROM told'), 1, 'a row that refers to what is
 
 # a row that is locked, and one that changes meanwhile
 my $session = $node->background_psql('postgres');
-sql(q{UPDATE mediastore.store SET paused = true});
+sql(q{SELECT media_pause('files')});
 as_owner('INSERT INTO told VALUES (3, ' . hex($c) . ')');
 $session->query_safe('BEGIN; SELECT 1 FROM told WHERE id = 3 FOR UPDATE');
-sql(q{UPDATE mediastore.store SET paused = false});
+sql(q{SELECT media_resume('files')});
 as_owner('INSERT INTO told VALUES (4, ' . hex($a) . ')');
 is(wait_for('SELECT url IS NOT NULL FROM told WHERE id = 4', 't'), 't', 'nobody waits for a row that is locked');
 is(sql('SELECT url IS NULL FROM told WHERE id = 3'), 't', 'which is not told');
@@ -239,27 +240,30 @@ holds({}, 'and away');
 # --- what cannot be done -------------------------------------------------
 
 # deleted before it was put
-sql(q{UPDATE mediastore.store SET paused = true});
+sql(q{SELECT media_pause('files')});
 as_owner('INSERT INTO photo VALUES (1, ' . hex($a) . '), (2, ' . hex($b) . ')');
 usleep(500_000);
 is(sql('SELECT count(*) FROM mediastore.object WHERE state = \'pending\''), 2, 'a store that is paused waits');
 is_deeply(files(), {}, 'and nothing is put there');
 as_owner('DELETE FROM photo WHERE id = 1');
-sql(q{UPDATE mediastore.store SET paused = false});
+sql(q{SELECT media_resume('files')});
 as_owner('UPDATE photo SET id = 3 WHERE id = 2');
 holds({ key('photo', $b) => $b }, 'a value that is deleted before it was put never is');
 
 # changed without a trigger
-sql(q{UPDATE mediastore.store SET paused = true});
+sql(q{SELECT media_pause('files')});
 as_owner('INSERT INTO photo VALUES (4, ' . hex($a) . ')');
 is(wait_for(q{SELECT count(*) FROM mediastore.object WHERE state = 'pending'}, 1), 1, 'waiting');
 sql('SET session_replication_role = replica; UPDATE photo SET data = ' . hex($c) . ' WHERE id = 4');
-sql(q{UPDATE mediastore.store SET paused = false});
+sql(q{SELECT media_resume('files')});
 as_owner('INSERT INTO photo VALUES (5, ' . hex($large) . ')');
 is(wait_for(q{SELECT state || ' ' || attempts || ' ' || last_error FROM mediastore.object WHERE sha256 = '\x} . sha256_hex($a) . q{'}, 'dead 3 value of the row is not the one that was attached', 30),
 	'dead 3 value of the row is not the one that was attached', 'R16 what is not the value that was attached is given up, in the end');
 ok(!exists files()->{ key('photo', $a) }, 'and never put');
 ok(exists files()->{ key('photo', $large) }, 'while others go on');
+sql('SET session_replication_role = replica; UPDATE photo SET data = ' . hex($a) . ' WHERE id = 4');
+is(sql(q{SELECT media_retry(id) FROM mediastore.object WHERE state = 'dead'}), 't', 'it can be tried again');
+is(wait_for(q{SELECT state FROM mediastore.object WHERE sha256 = '\x} . sha256_hex($a) . q{'}, 'stored'), 'stored', 'and is put if it is that value again');
 sql('TRUNCATE photo');
 drain();
 
@@ -281,8 +285,11 @@ sql('DROP TABLE far');
 is(wait_for(q{SELECT count(*) FROM mediastore.object WHERE server = 'down' AND attempts = 0}, 0), 0, 'what was never put there is forgotten');
 
 # no right to use the server: this owner's trouble only
-sql(q{CREATE ROLE other; GRANT CREATE ON SCHEMA public TO other});
+sql(q{CREATE ROLE other; GRANT CREATE ON SCHEMA public TO other; GRANT USAGE ON FOREIGN SERVER files TO other});
+sql(q{SELECT media_pause('files')});
 sql('SET ROLE other; CREATE TABLE others (id int PRIMARY KEY, data bytea);' . push_trigger('others', '') . 'INSERT INTO others VALUES (1, ' . hex($b) . ')');
+is(wait_for(q{SELECT state FROM mediastore.object WHERE key LIKE 'others/%'}, 'pending'), 'pending', 'to be put');
+sql(q{REVOKE USAGE ON FOREIGN SERVER files FROM other; SELECT media_resume('files')});
 is(wait_for(q{SELECT last_error FROM mediastore.object WHERE key LIKE 'others/%'}, 'permission denied for foreign server files'),
 	'permission denied for foreign server files', 'R28 who may not use a server puts nothing there');
 as_owner('INSERT INTO photo VALUES (2, ' . hex($c) . ')');
@@ -294,13 +301,13 @@ sql('DROP TABLE others');
 
 # a table that is locked
 $session = $node->background_psql('postgres');
-sql(q{UPDATE mediastore.store SET paused = true});
+sql(q{SELECT media_pause('files')});
 as_owner('CREATE TABLE locked (id int PRIMARY KEY, data bytea)');
 as_owner(push_trigger('locked', ''));
 as_owner('INSERT INTO locked VALUES (1, ' . hex($large) . ')');
 is(wait_for(q{SELECT count(*) FROM mediastore.object WHERE key LIKE 'locked/%'}, 1), 1, 'waiting');
 $session->query_safe('BEGIN; LOCK TABLE locked IN ACCESS EXCLUSIVE MODE');
-sql(q{UPDATE mediastore.store SET paused = false});
+sql(q{SELECT media_resume('files')});
 as_owner('INSERT INTO photo VALUES (7, ' . hex(bytes('seven')) . ')');
 is(wait_for(q{SELECT state FROM mediastore.object WHERE sha256 = '\x} . sha256_hex(bytes('seven')) . q{'}, 'stored'), 'stored', 'a locked table holds nobody up');
 $session->query_safe('COMMIT');
