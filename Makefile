@@ -99,11 +99,9 @@ TAP_TESTS = 1
 PROVE_TESTS ?= test/t/*.pl
 comma := ,
 ROGUE = test/rogue/mediastore-codec
-BENCH_TOOLS = test/bench/sink test/bench/bare_put
 
 EXTRA_CLEAN = $(PROGRAMS) mediastore-codec-heif $(ROOM_OBJS) $(COURIER_OBJS) $(MAIN_OBJS) $(ROGUE) test/rogue/rogue.o \
-	$(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) fuzz-objects $(ALL_OBJS:.o=.d) $(ALL_OBJS:.o=.gcno) $(ALL_OBJS:.o=.gcda) \
-	$(BENCH_TOOLS)
+	$(UNIT_PROGRAMS) $(FUZZ_PROGRAMS) fuzz-objects $(ALL_OBJS:.o=.d) $(ALL_OBJS:.o=.gcno) $(ALL_OBJS:.o=.gcda)
 
 # --- flags -----------------------------------------------------------------
 
@@ -267,6 +265,9 @@ $(FUZZ_PROGRAMS): %: %.c $(FUZZ_OBJS)
 		-I$(srcdir)/src $< $(filter %.o,$^) $(CODEC_LIBS) $(HEIF_LIBS) $(COURIER_LIBS) $(STORE_LIBS) -o $@
 
 # What test/bench/push measures with.
+BENCH_TOOLS = test/bench/sink test/bench/bare_put
+EXTRA_CLEAN += $(BENCH_TOOLS)
+
 bench-tools: $(BENCH_TOOLS)
 
 test/bench/sink: test/bench/sink.c

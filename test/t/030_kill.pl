@@ -151,7 +151,7 @@ sub victim
 {
 	my ($node, $kind) = @_;
 
-	foreach my $try (1 .. 300)
+	foreach my $try (1 .. 100)
 	{
 		my @pids = $kind eq 'courier' ? courier_pid($node) : $kind eq 'worker' ? worker_pid($node) : session_pids($node);
 		@pids = grep { defined } @pids;
@@ -166,7 +166,7 @@ sub kill_them
 {
 	my ($node, $times) = @_;
 	my %killed = map { $_ => 0 } qw(courier worker backend stop server);
-	my @kinds = (('courier') x 9, ('worker') x 4, ('backend') x 2, ('stop') x 3, ('server') x 2);
+	my @kinds = (('courier') x 11, ('worker') x 4, ('backend') x 2, ('stop') x 2, ('server') x 1);
 	my $until = time + 70;
 	my $done = 0;
 

@@ -78,13 +78,14 @@ sub s3_objects
 	  split /\n/, listing($endpoint, $bucket);
 }
 
-# The same of a folder: every file in it, whoever made it.
+# The same of a folder: every file in it, whoever made it, but those in
+# .mediastore, where what is under way is until it has its name.
 sub file_objects
 {
 	my ($root) = @_;
 	my %objects;
 
-	find({ no_chdir => 1, wanted => sub { $objects{ substr $_, length($root) + 1 } = Digest::SHA->new(256)->addfile($_, 'b')->hexdigest if -f } },
+	find({ no_chdir => 1, wanted => sub { $objects{ substr $_, length($root) + 1 } = Digest::SHA->new(256)->addfile($_, 'b')->hexdigest if -f && !m{/\.mediastore/} } },
 		$root);
 	return %objects;
 }
