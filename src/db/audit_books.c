@@ -196,8 +196,10 @@ audit_books_next(AuditBooks *books, AuditBook *book)
 
 		if (page->count > 0)
 		{
+			char	   *key = TextDatumGetCString(set_column_of(page, page->count - 1, 2));
+
 			pfree(books->last_key);
-			books->last_key = TextDatumGetCString(set_column_of(page, page->count - 1, 2));
+			books->last_key = MemoryContextStrdup(GetMemoryChunkContext(books), key);
 		}
 		values[0] = NameGetDatum(&books->server);
 		values[1] = CStringGetTextDatum(books->last_key);

@@ -93,7 +93,7 @@ audit_list_next(AuditList *list, AuditItem *item)
 	Datum		etag;
 
 	CHECK_FOR_INTERRUPTS();
-	if (!tuplesort_gettupleslot(list->sort, true, true, list->slot, NULL))
+	if (!tuplesort_gettupleslot(list->sort, true, false, list->slot, NULL))
 		return false;
 	MemoryContextReset(list->memory);
 	old = MemoryContextSwitchTo(list->memory);
