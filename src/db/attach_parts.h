@@ -25,7 +25,7 @@ extern char *attach_message_name(Oid relation);
 extern const char *attach_sql_name(Oid relation);
 
 /* Runs a command. */
-extern void attach_run(const char *format,...) pg_attribute_printf(1, 2);
+extern void attach_run(const char *format,...) __attribute__((format(printf, 1, 2)));
 
 /*
  * Opens a relation of the tree.  Raises if it is not its owner who asks.

@@ -12,6 +12,7 @@
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
@@ -57,6 +58,9 @@ typedef struct PushPlan
 								 * fire here */
 	AttrNumber	columns[MOST_COLUMNS];	/* that the row trigger is to fire on */
 	int			column_count;
+	char	   *old_name;		/* that the column had when its trigger was
+								 * made, if another */
+	bool		has_rows;		/* of its own: it is no partitioned table */
 } PushPlan;
 
 void
@@ -128,6 +132,41 @@ is_wanted(const Trigger *trigger, const PushRequest *request, const PushPlan *pl
 	return true;
 }
 
+/*
+ * The name that a column had when the trigger for its rows was made, if that
+ * was another; or NULL.  The one for TRUNCATE does not know the column but by
+ * that.
+ */
+static char *
+old_name_of(Relation relation, const TriggerDesc *triggers, AttrNumber number, const char *column)
+{
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (TRIGGER_FOR_ROW(trigger->tgtype) && number != InvalidAttrNumber &&
+			push_number(relation, trigger) == number && strcmp(trigger->tgargs[0], column) != 0)
+			return pstrdup(trigger->tgargs[0]);
+	}
+	return NULL;
+}
+
+/* Whether a trigger is one of those that push a column. */
+static bool
+is_for(Relation relation, const Trigger *trigger, AttrNumber number, const char *column,
+	   const char *old_name)
+{
+	AttrNumber	its_number = push_number(relation, trigger);
+	const char *its_name;
+
+	if (its_number != InvalidAttrNumber)
+		return its_number == number;
+	if (!push_is_ours(trigger->tgfoid) || trigger->tgnargs == 0)
+		return false;
+	its_name = trigger->tgargs[0];
+	return strcmp(its_name, column) == 0 || (old_name != NULL && strcmp(its_name, old_name) == 0);
+}
+
 /* Compares a relation with the request; raises if it can't be pushed from. */
 static void
 make_plan(Relation relation, const PushRequest *request, PushPlan *plan)
@@ -147,13 +186,15 @@ make_plan(Relation relation, const PushRequest *request, PushPlan *plan)
 	}
 
 	triggers = CopyTriggerDesc(relation->trigdesc);
+	plan->old_name = old_name_of(relation, triggers, number, request->column);
+	plan->has_rows = relation->rd_rel->relkind == RELKIND_RELATION;
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
 		bool		for_row = TRIGGER_FOR_ROW(trigger->tgtype);
 		TriggerPlan *its_plan = for_row ? &plan->row : &plan->truncate;
 
-		if (push_number(relation, trigger) != number)
+		if (!is_for(relation, trigger, number, request->column, plan->old_name))
 			continue;
 		if (trigger->tgisclone)
 		{
@@ -257,6 +298,15 @@ attach_member(Oid member, const PushRequest *request, const List *tree)
 	make_plan(relation, request, &plan);
 	relation_close(relation, NoLock);
 
+	/* what is known by the old name is to be found by the new one */
+	if (plan.old_name != NULL && plan.has_rows)
+	{
+		Change		change = {.kind = 'c', .relation = member, .column = plan.old_name};
+
+		change.new_column = request->column;
+		change_append(&change);
+	}
+
 	initStringInfo(&done);
 	foreach(cell, plan.drop)
 	{
@@ -332,6 +382,7 @@ attach_push_triggers(Relation relation, const char *column, char **inherited)
 {
 	AttrNumber	number = get_attnum(RelationGetRelid(relation), column);
 	TriggerDesc *triggers = CopyTriggerDesc(relation->trigdesc);
+	char	   *old_name = old_name_of(relation, triggers, number, column);
 	List	   *names = NIL;
 
 	*inherited = NULL;
@@ -339,10 +390,7 @@ attach_push_triggers(Relation relation, const char *column, char **inherited)
 	{
 		const Trigger *trigger = &triggers->triggers[i];
 
-		if (number != InvalidAttrNumber ?
-			push_number(relation, trigger) != number :
-			!push_is_ours(trigger->tgfoid) || trigger->tgnargs == 0 ||
-			strcmp(trigger->tgargs[0], column) != 0)
+		if (!is_for(relation, trigger, number, column, old_name))
 			continue;
 		if (trigger->tgisclone)
 			*inherited = pstrdup(trigger->tgname);

@@ -157,7 +157,7 @@ change_append(const Change *change)
 				 errhint("Run ALTER EXTENSION mediastore UPDATE.")));
 
 	id = nextval_internal(sequence, false);
-	if (change->kind != 't')
+	if (change->kind != 't' && change->kind != 'c')
 		check_room(table, id);
 
 	values[CHANGE_ID] = Int64GetDatum(id);
@@ -170,7 +170,8 @@ change_append(const Change *change)
 	set_array(&values[CHANGE_NEW_KEY], &nulls[CHANGE_NEW_KEY], change->new_key);
 	set_name(&values[CHANGE_SERVER], &nulls[CHANGE_SERVER], &server,
 			 attaches ? change->server : NULL);
-	set_text(&values[CHANGE_KEY], &nulls[CHANGE_KEY], attaches ? change->key : NULL);
+	set_text(&values[CHANGE_KEY], &nulls[CHANGE_KEY],
+			 attaches ? change->key : change->kind == 'c' ? change->new_column : NULL);
 	set_text(&values[CHANGE_CONTENT_TYPE], &nulls[CHANGE_CONTENT_TYPE],
 			 attaches ? change->content_type : NULL);
 	nulls[CHANGE_SHA256] = !attaches;

@@ -163,6 +163,24 @@ static OwnStatement end_rows = {
 	.table = "attachment"
 };
 
+/*
+ * $1: the number of a change 'c'.  What is there by the new name is of a column
+ * that had it before.
+ */
+static OwnStatement clear_new_name = {
+	.text = "DELETE FROM mediastore.attachment AS t USING mediastore.change AS c"
+	" WHERE c.id" EQUAL "$1 AND t.relation" EQUAL "c.relation"
+	" AND t.column_name" EQUAL "c.key::pg_catalog.name RETURNING t.object",
+	.result = SPI_OK_DELETE_RETURNING, .count = 1, .types = {INT8OID}, .table = "attachment"
+};
+
+static OwnStatement rename_column = {
+	.text = "UPDATE mediastore.attachment AS t SET column_name = c.key::pg_catalog.name"
+	" FROM mediastore.change AS c WHERE c.id" EQUAL "$1 AND t.relation" EQUAL "c.relation"
+	" AND t.column_name" EQUAL "c.column_name",
+	.result = SPI_OK_UPDATE, .count = 1, .types = {INT8OID}, .table = "attachment"
+};
+
 #define WITHOUT_ATTACHMENT \
 	" WHERE o.id" EQUAL "ANY ($1) AND NOT EXISTS" \
 	" (SELECT FROM mediastore.attachment AS t WHERE t.object" EQUAL "o.id)"
@@ -257,18 +275,21 @@ fold_places(Datum changes)
 		lose(lost);
 }
 
-/* Folds a change 'm'. */
+/*
+ * Folds a change by which attachments become those of other places, 'm' or 'c':
+ * clear takes away what there is at these.
+ */
 static void
-fold_move(int64 id)
+fold_move(int64 id, OwnStatement *clear, OwnStatement *move)
 {
 	Datum		values[1];
 	Datum		lost;
 	int			lost_count;
 
 	values[0] = Int64GetDatum(id);
-	own_execute(&clear_new_key, values, NULL);
+	own_execute(clear, values, NULL);
 	lost = take_numbers(&lost_count);
-	own_execute(&move_row, values, NULL);
+	own_execute(move, values, NULL);
 	if (lost_count > 0)
 		lose(lost);
 }
@@ -339,7 +360,9 @@ fold_changes(int most)
 			continue;
 		}
 		if (kinds[done] == 'm')
-			fold_move(DatumGetInt64(ids[done]));
+			fold_move(DatumGetInt64(ids[done]), &clear_new_key, &move_row);
+		else if (kinds[done] == 'c')
+			fold_move(DatumGetInt64(ids[done]), &clear_new_name, &rename_column);
 		else if (kinds[done] == 't')
 			finished = fold_end(DatumGetInt64(ids[done]));
 		else

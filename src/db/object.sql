@@ -74,7 +74,8 @@ CREATE TABLE mediastore.change (
 	id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	-- a: the place refers to an object now; d: it does not any more;
 	-- m: the row's key is new_key now, as far as the column goes; t: of all
-	-- rows of the table, none does, by the column or (null) by any
+	-- rows of the table, none does, by the column or (null) by any; c: the
+	-- column's name is key now
 	kind pg_catalog."char" NOT NULL,
 	relation pg_catalog.regclass NOT NULL,
 	row_key pg_catalog.text[] COLLATE "C",

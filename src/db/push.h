@@ -135,11 +135,12 @@ typedef struct Change
 {
 	char		kind;			/* as in mediastore.change */
 	Oid			relation;
-	ArrayType  *row_key;		/* NULL of 't' */
+	ArrayType  *row_key;		/* NULL of 't', 'c' */
 	const char *column;			/* NULL of 't': all of the table's */
 	int32		index;			/* of an array's element from 1; 0: no array;
 								 * -1 (of 'd'): all */
 	ArrayType  *new_key;		/* of 'm' */
+	const char *new_column;		/* of 'c' */
 	/* of 'a': */
 	const char *server;
 	const char *key;			/* in the server's encoding */
@@ -154,7 +155,7 @@ typedef struct Change
  * Writes a change down, as part of the transaction, and has the worker woken
  * when that commits.  Asks for no right of the user's.  Raises 53400
  * (configuration_limit_exceeded) if mediastore.max_queue_rows wait already; not
- * for 't', of which there are few.
+ * for 't' and 'c', of which there are few.
  */
 extern void change_append(const Change *change);
 

@@ -277,7 +277,7 @@ do_row(Run *run, ItemPointer place, uint64 *before, uint64 *after)
 		run->kind->work(run, SPI_getbinval(table->vals[0], table->tupdesc, 3, &is_null),
 						before, after);
 		if (has_failed)
-			record_forget_failure(&run->record, batch->table, run->column, key);
+			record_forget_failure(batch->table, run->column, key);
 	}
 	SPI_freetuptable(table);
 	return tried ? ROW_TRIED : ROW_CHANGED;

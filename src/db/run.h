@@ -82,9 +82,7 @@ typedef struct RunRecord
 {
 	int32		id;
 	TimestampTz started_at;
-	Oid			keeper;			/* who owns the tables it is written to */
 	Oid			table;			/* mediastore.run */
-	Oid			failures;		/* mediastore.failed_row */
 	Datum		others;			/* int4[]: the runs that were under way when
 								 * it began */
 	bool		locked;
@@ -224,8 +222,7 @@ extern bool record_find_failure(const RunRecord *record, Oid table, const char *
 extern void record_failure(const RunRecord *record, Oid table, const char *column, Datum key,
 						   bool in_element, int32 element, const ErrorData *error);
 
-extern void record_forget_failure(const RunRecord *record, Oid table, const char *column,
-								  Datum key);
+extern void record_forget_failure(Oid table, const char *column, Datum key);
 
 /*
  * Forgets the failures of a table's column that were not found again: those of
