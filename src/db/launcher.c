@@ -199,6 +199,7 @@ start_worker(int index, Oid database)
 	memset(&order, 0, sizeof(order));
 	order.database = database;
 	order.index = index;
+	order.is_look = database == looked_at;
 	order.number = worker_slot_start(index);
 	if (order.number == 0)
 		return true;

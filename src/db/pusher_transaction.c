@@ -8,7 +8,10 @@
 #include "postgres.h"
 
 #include "access/xact.h"
+#include "catalog/pg_extension.h"
+#include "commands/extension.h"
 #include "executor/spi.h"
+#include "storage/lmgr.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
 
@@ -21,6 +24,19 @@ void
 pusher_in_procedure(bool in_procedure)
 {
 	is_in_procedure = in_procedure;
+}
+
+/*
+ * DROP EXTENSION locks the extension before its tables.  So do we: with some of
+ * the tables locked, each would wait for the other.
+ */
+static void
+lock_extension(void)
+{
+	Oid			extension = get_extension_oid("mediastore", true);
+
+	if (OidIsValid(extension))
+		LockDatabaseObject(ExtensionRelationId, extension, 0, AccessShareLock);
 }
 
 void
@@ -41,6 +57,7 @@ pusher_begin(void)
 	}
 	/* whatever the default is: what others commit meanwhile is to be seen */
 	XactIsoLevel = XACT_READ_COMMITTED;
+	lock_extension();
 	PushActiveSnapshot(GetTransactionSnapshot());
 	MemoryContextSwitchTo(AllocSetContextCreate(TopTransactionContext, "mediastore transaction",
 												ALLOCSET_DEFAULT_SIZES));

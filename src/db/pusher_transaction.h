@@ -19,7 +19,7 @@
 extern void pusher_in_procedure(bool in_procedure);
 
 /*
- * Begins: now() is the time of this call, SPI is connected, there is an active
+ * Begins, when no DROP EXTENSION is under way: now() is the time of this call, SPI is connected, there is an active
  * snapshot, and the current memory context is one that goes with the
  * transaction.
  */

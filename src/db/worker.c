@@ -142,14 +142,13 @@ until(TimestampTz now, TimestampTz then)
 /*
  * Rounds, until there is nothing to do, or it is another's turn.  A round that
  * does not wait looks at the queue; so the first one does, that after a wake-up,
- * and the last one.
+ * and the last one.  linger: even if there is nothing to do.
  */
 static void
-work(void)
+work(bool linger)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	TimestampTz idle_since = 0;
-	bool		has_worked = false;
 	bool		is_healthy = false;
 	long		timeout = 0;
 
@@ -167,6 +166,7 @@ work(void)
 		{
 			timeout = 0;
 			idle_since = 0;
+			linger = true;
 		}
 		pgstat_report_activity(STATE_RUNNING, "mediastore: pushing");
 		pusher_round(claim, timeout, &status);
@@ -185,7 +185,7 @@ work(void)
 		pgstat_report_stat(true);
 		if (status.state == PUSHER_BUSY)
 		{
-			has_worked = true;
+			linger = true;
 			idle_since = 0;
 			timeout = LONGEST_WAIT;
 			continue;
@@ -200,7 +200,7 @@ work(void)
 		}
 		if (idle_since == 0)
 			idle_since = now;
-		if (!has_worked || worker_is_crowded() || until(idle_since, now) >= LINGER)
+		if (!linger || worker_is_crowded() || until(idle_since, now) >= LINGER)
 		{
 			TimestampTz next_due = status.next_due;
 
@@ -246,7 +246,8 @@ media_worker_main(Datum argument pg_attribute_unused())
 	PG_TRY();
 	{
 		/* what is wanted from here on is for another look */
-		(void) worker_begin_round();
+		bool		linger = worker_begin_round() && !order.is_look;
+
 		if (!has_extension())
 			worker_leave_forever();
 		else
@@ -254,7 +255,7 @@ media_worker_main(Datum argument pg_attribute_unused())
 			worker_found_extension();
 			if (take_lock())
 			{
-				work();
+				work(linger);
 				pusher_unlock();
 			}
 			else

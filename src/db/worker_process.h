@@ -14,6 +14,7 @@ typedef struct WorkerOrder
 	Oid			database;
 	int			index;			/* of its slot */
 	uint32		number;			/* of the start */
+	bool		is_look;		/* nobody has asked for it */
 } WorkerOrder;
 
 /*

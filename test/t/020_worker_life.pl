@@ -127,8 +127,8 @@ foreach my $database (qw(app1 app2))
 }
 worked($node, $_, "R3: a worker comes to $_") foreach qw(app1 app2);
 $node->safe_psql('postgres', 'CREATE DATABASE pattern TEMPLATE app1');
-$node->safe_psql('pattern', 'INSERT INTO mediastore.change (kind, relation) VALUES (\'t\', \'pg_class\')');
 no_worker_left($node, 'R4: workers leave');
+$node->safe_psql('pattern', q{INSERT INTO mediastore.change (kind, relation) VALUES ('t', 'pg_class')});
 is($node->safe_psql('app1', $state), 'idle', 'the view says that nothing is to be done');
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE pattern');
 worked($node, 'copy', 'R3: a worker comes to the copy of a database, unasked');
