@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""test/client/courier.py PROGRAM file FOLDER | s3 ENDPOINT BUCKET: the courier
+"""test/client/courier.py PROGRAM file FOLDER | s3 ENDPOINT BUCKET | faults: the courier
 by its wire (src/helper/courier_wire.h), without a PostgreSQL.
 
 It plays the parent: serves what is wanted, takes what comes, and checks what it
-gets.  The S3 server's keys are S3_ACCESS_KEY and S3_SECRET_KEY, or those of
+gets.  With "faults" it plays a store as well, one that does what none should.  The S3 server's keys are S3_ACCESS_KEY and S3_SECRET_KEY, or those of
 test/s3/rgw.  It makes the bucket itself.
 """
 import hashlib
@@ -15,6 +15,7 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import time
 
 MAGIC, VERSION = 0x4d534352, 1
@@ -508,12 +509,277 @@ def test_s3(program, endpoint, bucket):
     courier.close()
 
 
+class Store:
+    """An HTTP server of one's own making: what it answers is told by the key."""
+
+    def __init__(self):
+        self.socket = socket.create_server(('127.0.0.1', 0))
+        self.port = self.socket.getsockname()[1]
+        self.seen, self.times, self.connections = [], {}, 0
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            connection, _ = self.socket.accept()
+            self.connections += 1
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        file = connection.makefile('rb')
+        try:
+            while self.answer(connection, file):
+                pass
+        except OSError:
+            pass
+        file.close()
+        connection.close()
+
+    def answer(self, connection, file):
+        line = file.readline().decode().split()
+        if len(line) < 2:
+            return False
+        method, target = line[:2]
+        headers = {}
+        while (header := file.readline().decode().strip()):
+            name, value = header.split(':', 1)
+            headers[name.lower()] = value.strip()
+        case = target.split('?')[0].split('/')[2] if target.count('/') > 1 else 'list'
+        query = target.partition('?')[2]
+        self.times[case] = self.times.get(case, 0) + 1
+        length = int(headers.get('content-length', 0))
+        early = case == 'early'
+        body = b'' if early else file.read(length)
+        if len(body) < length and not early:
+            self.seen.append((method, target, headers, 'cut'))
+            return False
+        self.seen.append((method, target, headers, len(body)))
+
+        def say(status, text=b'', *more):
+            text = text.encode() if isinstance(text, str) else text
+            lines = [f'HTTP/1.1 {status} X', f'Content-Length: {len(text)}', *more]
+            connection.sendall(('\r\n'.join(lines) + '\r\n\r\n').encode() + (b'' if method == 'HEAD' else text))
+            return True
+
+        def error(code):
+            return f'<?xml version="1.0"?>\n<Error><Code>{code}</Code><Message>because</Message></Error>'
+        if case == 'list' or 'list-type=2' in query:
+            return self.list(query, say)
+        if case == 'busy':
+            return say(503, error('SlowDown'), 'Retry-After: 7')
+        if case == 'date':
+            when = time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime(time.time() + 60))
+            return say(429, '', f'Retry-After: {when}')
+        if case == 'garbage':
+            return say(500, b'\0\xff<<<')
+        if case == 'html':
+            return say(403, '<html><p>no<br></html>')
+        if case == 'endless':
+            return say(403, error('AccessDenied')[:-8] + 'x' * 3000000 + '</Error>')
+        if case == 'doctype':
+            return say(403, '<!DOCTYPE a [<!ENTITY b "InvalidAccessKeyId">]><Error><Code>&b;</Code></Error>')
+        if case == 'region':
+            return say(301, error('PermanentRedirect'), 'x-amz-bucket-region: eu-west-3')
+        if case == 'redirect':
+            return say(302, '', f'Location: http://127.0.0.1:{self.port}/bucket/fine')
+        if case == 'stall':
+            time.sleep(20)
+            return False
+        if case == 'noetag':
+            return say(200)
+        if case == 'early':
+            say(403, error('AccessDenied'), 'Connection: close')
+            return False
+        if case == 'cut':
+            connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 100000\r\nETag: "x"\r\n\r\n' + b'x' * 50000)
+            return False
+        if case == 'nothttp':
+            connection.sendall(b'220 ftp ready\r\n')
+            return False
+        if case == 'secret':
+            return say(403, '<Error><Code>AccessDenied</Code><Message>' + headers['authorization'] + '</Message></Error>')
+        if case == 'big':
+            return say(200, content_of(20000000), 'ETag: "x"')
+        if case == 'dead':
+            # a connection that looks as if it were kept
+            say(200, '', 'ETag: "x"')
+            return False
+        if case in ('parts', 'failing', 'nopart', 'lost'):
+            if query == 'uploads=':
+                return say(200, '<InitiateMultipartUploadResult><UploadId>an id+</UploadId></InitiateMultipartUploadResult>')
+            if method == 'DELETE':
+                return say(204)
+            if method == 'PUT':
+                return say(200, '', 'ETag: "<x>"') if case != 'nopart' or 'partNumber=2' not in query else say(500)
+            if case == 'failing':
+                return say(200, error('InternalError'))
+            if case == 'lost':
+                return say(200, '<?xml version="1.0"?>\n   <CompleteMultipartUploadResult><ETag>')
+            return say(200, '<CompleteMultipartUploadResult><ETag>&quot;whole-3&quot;</ETag></CompleteMultipartUploadResult>')
+        return say(200, '', 'ETag: W/"fine"')
+
+    def list(self, query, say):
+        if 'prefix=media%2Fcontrol' in query:
+            keys = 'a b+c &#xE9;', 'media/control1', 'media/control\x01', 'media/control3'
+            if 'encoding-type=url' in query:
+                keys = 'a', 'media/control1', 'media/control%01+%2B', 'media/control3'
+            text = ''.join(f'<Contents><Key>{k}</Key><Size>1</Size></Contents>' for k in keys)
+            return say(200, f'<ListBucketResult>{text}</ListBucketResult>')
+        if 'prefix=media%2Floop' in query:
+            return say(200, '<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>x</NextContinuationToken>'
+                            '</ListBucketResult>')
+        if 'prefix=media%2Flong' in query:
+            page = int(query.split('continuation-token=')[1].split('&')[0]) if 'continuation-token' in query else 0
+            text = ''.join(f'<Contents><Key>media/long{page:02}{i:03}{"x" * 900}</Key><Size>1</Size></Contents>' for i in range(1000))
+            more = f'<IsTruncated>true</IsTruncated><NextContinuationToken>{page + 1}</NextContinuationToken>' if page < 3 else ''
+            return say(200, f'<ListBucketResult>{more}{text}</ListBucketResult>')
+        return say(200, '<html>hello</html>')
+
+    def requests(self, case):
+        return [(m, t.partition('?')[2]) for m, t, *_ in self.seen if t.startswith(f'/bucket/{case}')]
+
+
+def test_faults(program):
+    server = Store()
+    courier = Courier(program)
+    secret, token = 'a secret of its own', 'a-token-of-its-own'
+    options = dict(type='s3', endpoint=f'http://127.0.0.1:{server.port}', bucket='bucket', style='path', access_key_id='AKID',
+                   secret_access_key=secret, session_token=token, private='1', storage_class='COLD',
+                   server_side_encryption='AES256')
+    plain = courier.store(**options)
+
+    def put(case, size=1000, store=plain, **extra):
+        return courier.do(store, PUT, case, content_of(size), **extra)
+    transfer = put('fine', content_type='image/png', meta_a='b c')
+    is_status(transfer, 'OK', 'PUT')
+    check(transfer.fields['etag'] == 'fine', 'a weak ETag', told(transfer))
+    headers = server.seen[-1][2]
+    check('expect' not in headers and 'transfer-encoding' not in headers and headers['content-length'] == '1000' and
+          headers['x-amz-storage-class'] == 'COLD' and headers['x-amz-server-side-encryption'] == 'AES256' and
+          headers['x-amz-security-token'] == token and headers['x-amz-meta-a'] == 'b c' and
+          headers['x-amz-content-sha256'] == hashlib.sha256(content_of(1000)).hexdigest() and 'content-md5' not in headers and
+          'x-amz-checksum-sha256' not in headers, 'its headers', headers)
+    for i in range(20):
+        put('fine')
+    check(server.connections == 1, 'one connection for all', server.connections)
+    transfer = put('busy')
+    is_status(transfer, 'BUSY', '503')
+    check(transfer.frame['retry_after'] == 7 and transfer.fields['code'] == 'SlowDown', 'and when to come again', transfer.frame)
+    transfer = put('date')
+    is_status(transfer, 'BUSY', '429')
+    check(50 <= transfer.frame['retry_after'] <= 61, 'and when, by a date', transfer.frame)
+    is_status(put('garbage'), 'RETRY', '500 and no XML', 'answered 500')
+    is_status(put('html'), 'REFUSED', '403 and no XML', 'answered 403')
+    transfer = put('endless')
+    is_status(transfer, 'REFUSED', 'an answer without an end')
+    check('code' not in transfer.fields, 'of which nothing counts')
+    is_status(put('doctype'), 'REFUSED', 'a document type is no answer')
+    is_status(put('region'), 'MISCONFIGURED', 'another region', '"eu-west-3"')
+    is_status(courier.do(plain, HEAD, 'region'), 'MISCONFIGURED', 'another region, without XML', '"eu-west-3"')
+    before = len(server.seen)
+    is_status(put('redirect'), 'MISCONFIGURED', 'no redirect is followed')
+    check(len(server.seen) == before + 1, 'one request')
+    is_status(put('noetag'), 'MISCONFIGURED', 'a PUT without an ETag is none')
+    is_status(put('early', 5000000), 'REFUSED', 'an answer before the end of the request', '')
+    transfer = courier.do(plain, GET, 'cut')
+    is_status(transfer, 'RETRY', 'half an object')
+    is_status(courier.do(plain, GET, 'nothttp'), 'UNREACHABLE', 'no HTTP')
+    transfer = put('secret')
+    is_status(transfer, 'REFUSED', 'an answer that tells what it was told')
+    check('AKID' not in str(told(transfer)) and 'Signature' not in str(told(transfer)), 'is not repeated', told(transfer))
+
+    patient = courier.store(**{**options, 'stall_timeout': 1000})
+    begin = time.time()
+    is_status(put('stall', store=patient), 'RETRY', 'a stall')
+    # the speed is one over some seconds
+    check(0.9 < time.time() - begin < 12, 'it is not waited out', time.time() - begin)
+    hasty = courier.store(**{**options, 'transfer_timeout': 500})
+    begin = time.time()
+    is_status(put('stall', store=hasty), 'RETRY', 'a time-out')
+    check(0.4 < time.time() - begin < 3, 'of its length', time.time() - begin)
+    courier.hold = True
+    transfer = courier.begin(hasty, PUT, 'fine', b'x')
+    frame = courier.event()
+    time.sleep(2)
+    courier.answer(transfer, frame)
+    courier.hold = False
+    is_status(courier.wait(transfer), 'RETRY', 'a parent that is too slow', '500 ms')
+
+    for size in (1000, 1000000, 5000000):
+        is_status(put('dead', size), 'OK', 'the first on a connection')
+        time.sleep(0.2)
+        is_status(put('fine', size), 'OK', 'the next, on one that is dead')
+    transfers = [courier.begin(plain, PUT, 'dead', content_of(5000000, i)) for i in range(8)]
+    courier.wait(*transfers)
+    transfers = [courier.begin(plain, PUT, 'fine', content_of(5000000, i)) for i in range(8)]
+    courier.wait(*transfers)
+    check(all(t.result in ('OK', 'RETRY') for t in transfers), 'eight at a time', [told(t) for t in transfers])
+
+    transfer = put('parts', 20000000)
+    is_status(transfer, 'OK', 'parts')
+    check(transfer.fields['etag'] == 'whole-3', 'the ETag of the whole', told(transfer))
+    check(server.requests('parts') == [('POST', 'uploads=')] + [('PUT', f'partNumber={i}&uploadId=an%20id%2B') for i in (1, 2, 3)] +
+          [('POST', 'uploadId=an%20id%2B')], 'its requests', server.requests('parts'))
+    for case, what in ('failing', 'an error in a 200'), ('lost', 'half an answer'), ('nopart', 'a part fails'):
+        is_status(put(case, 20000000), 'RETRY', what)
+        courier.do(plain, HEAD, 'fine')
+        time.sleep(0.2)
+        check(server.requests(case)[-1] == ('DELETE', 'uploadId=an%20id%2B'), 'the parts are thrown away', server.requests(case))
+    before = len(server.requests('parts'))
+    is_status(put('parts', 20000000, sha256='0' * 64), 'CHANGED', 'other bytes, in parts')
+    courier.do(plain, HEAD, 'fine')
+    time.sleep(0.2)
+    check([m for m, _ in server.requests('parts')[before:]] == ['POST', 'PUT', 'PUT', 'DELETE'], 'nothing is put together',
+          server.requests('parts')[before:])
+
+    # a parent that doesn't take what comes: no more than the slots
+    transfer = courier.begin(plain, GET, 'big')
+    lent = []
+    while select.select([courier.socket], [], [], 0.5)[0]:
+        frame, _ = courier.receive()
+        assert frame['kind'] == DATA
+        lent.append(frame)
+    check(len(lent) in (3, 4), 'it waits for the parent', len(lent))
+    is_status(courier.do(plain, PUT, 'fine', b'x'), 'OK', 'others go on')
+    for frame in lent:
+        transfer.got += courier.arena[frame['slot'] * SLOT:frame['slot'] * SLOT + frame['length']]
+        courier.send(TAKEN, transfer=transfer.number, slot=frame['slot'])
+    is_status(courier.wait(transfer), 'OK', 'and goes on')
+    check(bytes(transfer.got) == content_of(20000000), 'the same bytes')
+    transfer = courier.begin(plain, GET, 'big')
+    courier.receive()
+    courier.send(CANCEL, transfer=transfer.number)
+    while True:
+        frame, _ = courier.receive()
+        if frame['kind'] == RESULT:
+            break
+    check(STATUS[frame['status']] == 'CANCELLED', 'a GET is cancelled')
+
+    media = courier.store(**{**options, 'prefix': 'media/'})
+    transfer = courier.do(media, LIST, 'control')
+    is_status(transfer, 'OK', 'a list that is no XML')
+    check([i[0] for i in items(transfer)] == ['control1', 'control\x01 +', 'control3'], 'is asked for encoded', items(transfer))
+    is_status(courier.do(media, LIST, 'loop'), 'MISCONFIGURED', 'a list without an end')
+    is_status(courier.do(media, LIST, ''), 'MISCONFIGURED', 'a list that is none')
+    transfer = courier.begin(media, LIST, 'long')
+    time.sleep(1)
+    is_status(courier.wait(transfer), 'OK', 'a long list')
+    check(len({i[0] for i in items(transfer)}) == len(items(transfer)) == 4000, 'all of it', len(items(transfer)))
+
+    # forgotten while it is used
+    transfer = courier.begin(plain, GET, 'big')
+    courier.send(FORGET, store=plain)
+    is_status(courier.wait(transfer), 'OK', 'a store is forgotten while it is used')
+    check(courier.close() == 0, 'it ended well')
+
+
 def main():
     program = os.path.abspath(sys.argv[1])
     if sys.argv[2] == 'file':
         violations(program)
         life(program)
         test_file(program, sys.argv[3])
+    elif sys.argv[2] == 'faults':
+        test_faults(program)
     else:
         test_s3(program, sys.argv[3], sys.argv[4])
     print(f'{failed} failed')
