@@ -480,7 +480,7 @@ audit_rows(const char *server, AuditFound found, void *context)
 		if (page.count == 0)
 			break;
 		read_place(&page, page.count - 1, &last);
-		last.row_key = (ArrayType *) DatumGetPointer(PG_DETOAST_DATUM_COPY(PointerGetDatum(last.row_key)));
+		last.row_key = (ArrayType *) PG_DETOAST_DATUM_COPY(PointerGetDatum(last.row_key));
 		namestrcpy(&last_column, last.column);
 
 		MemoryContextReset(memory);
