@@ -63,6 +63,7 @@ static OwnStatement claim_due = {
 	" ORDER BY q.next_attempt_at LIMIT s.most FOR NO KEY UPDATE OF q SKIP LOCKED) AS d"
 	" ORDER BY d.next_attempt_at LIMIT $4)"
 	" UPDATE mediastore.object AS o SET attempts = o.attempts OPERATOR(pg_catalog.+) 1, lease_token = $5,"
+	" tried = o.tried OR o.state OPERATOR(pg_catalog.=) 'pending',"
 	" lease_until = pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $6)"
 	" FROM due WHERE o.id OPERATOR(pg_catalog.=) due.id"
 	" RETURNING o.id, o.server, o.key, o.sha256, o.bytes, o.content_type, o.immutable, o.owner::pg_catalog.oid,"
@@ -138,7 +139,8 @@ static OwnStatement record_deleted = {
 /* Those that are wanted again, meanwhile. */
 static OwnStatement record_emptied = {
 	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL, stored_at = NULL, etag = NULL,"
-	" attempts = 0, last_error = NULL FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (id, token)"
+	" tried = false, attempts = 0, last_error = NULL"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (id, token)"
 	" WHERE o.id OPERATOR(pg_catalog.=) r.id AND o.lease_token OPERATOR(pg_catalog.=) r.token",
 	.result = SPI_OK_UPDATE,
 	.count = 2,

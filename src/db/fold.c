@@ -185,10 +185,13 @@ static OwnStatement rename_column = {
 	" WHERE o.id" EQUAL "ANY ($1) AND NOT EXISTS" \
 	" (SELECT FROM mediastore.attachment AS t WHERE t.object" EQUAL "o.id)"
 
-/* $1: objects that lost an attachment. */
+/*
+ * $1: objects that lost an attachment.  One whose transfer has failed may be at
+ * the store all the same, however many attempts it was given back.
+ */
 static OwnStatement forget_untried = {
 	.text = "DELETE FROM mediastore.object AS o" WITHOUT_ATTACHMENT
-	" AND o.attempts" EQUAL "0 AND o.stored_at IS NULL AND o.lease_until IS NULL",
+	" AND NOT o.tried AND o.lease_until IS NULL",
 	.result = SPI_OK_DELETE, .count = 1, .types = {INT8ARRAYOID}, .table = "object"
 };
 
