@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/pg_prng.h"
 #include "executor/spi.h"
@@ -111,7 +112,8 @@ static OwnStatement shorten_leases = {
 };
 
 static OwnStatement record_stored = {
-	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL, stored_at = pg_catalog.now(),"
+	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL,"
+	" stored_at = CASE WHEN o.sha256 OPERATOR(pg_catalog.=) r.sha256 THEN pg_catalog.now() END,"
 	" etag = r.etag, attempts = 0, last_error = NULL,"
 	" state = CASE WHEN o.state OPERATOR(pg_catalog.=) 'pending' AND o.sha256 OPERATOR(pg_catalog.=) r.sha256"
 	" THEN 'stored' ELSE o.state END"
@@ -153,20 +155,28 @@ static OwnStatement record_emptied = {
 	"(CASE WHEN r.sha256 IS NULL THEN o.state OPERATOR(pg_catalog.=) 'deleting'" \
 	" ELSE o.state OPERATOR(pg_catalog.=) 'pending' AND o.sha256 OPERATOR(pg_catalog.=) r.sha256 END)"
 
+/*
+ * A deletion that has failed may have been done all the same, or may be done
+ * yet: what is there is not known any more, and nothing is put there at once.
+ */
 static OwnStatement record_failed = {
 	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL,"
+	" stored_at = CASE WHEN r.sha256 IS NOT NULL THEN o.stored_at END,"
 	" attempts = CASE WHEN NOT " THE_SAME " THEN o.attempts"
 	" WHEN r.counts THEN o.attempts ELSE GREATEST(o.attempts OPERATOR(pg_catalog.-) 1, 0) END,"
 	" next_attempt_at = CASE WHEN " THE_SAME " AND r.delay OPERATOR(pg_catalog.>) 0 THEN pg_catalog.now()"
-	" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => r.delay) ELSE o.next_attempt_at END,"
+	" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => r.delay)"
+	" WHEN r.sha256 IS NULL AND r.counts THEN GREATEST(o.next_attempt_at, pg_catalog.now()"
+	" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $8)) ELSE o.next_attempt_at END,"
 	" state = CASE WHEN " THE_SAME " AND r.is_dead THEN 'dead' ELSE o.state END,"
 	" last_error = CASE WHEN " THE_SAME " THEN COALESCE(r.message, o.last_error) ELSE o.last_error END"
 	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 	" pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) AS r (id, token, sha256, counts, is_dead, delay, message)"
 	" WHERE o.id OPERATOR(pg_catalog.=) r.id AND o.lease_token OPERATOR(pg_catalog.=) r.token",
 	.result = SPI_OK_UPDATE,
-	.count = 7,
-	.types = {INT8ARRAYOID, INT8ARRAYOID, BYTEAARRAYOID, BOOLARRAYOID, BOOLARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID},
+	.count = 8,
+	.types = {INT8ARRAYOID, INT8ARRAYOID, BYTEAARRAYOID, BOOLARRAYOID, BOOLARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID,
+	FLOAT8OID},
 	.table = "object"
 };
 
@@ -511,7 +521,15 @@ claim_objects(const ClaimStores *stores, PushObject **free, int most, int share)
 		fill_object(free[i], i, token);
 	SPI_freetuptable(table);
 	if (count > 0)
+	{
+		/*
+		 * After a crash it must be known what may have been begun, and that
+		 * the rows are as they were seen to be: gone, say.  So this is no
+		 * commit that may be lost, as the others are.
+		 */
+		ForceSyncCommit();
 		fill_places(free, count);
+	}
 	return count;
 }
 
@@ -637,7 +655,7 @@ write_deleted(Records *records)
 static void
 write_failed(Records *records)
 {
-	Datum		values[7];
+	Datum		values[8];
 
 	values[0] = make_array(records->ids, NULL, records->count, INT8OID);
 	values[1] = make_array(records->tokens, NULL, records->count, INT8OID);
@@ -646,6 +664,7 @@ write_failed(Records *records)
 	values[4] = make_array(records->dead, NULL, records->count, BOOLOID);
 	values[5] = make_array(records->delays, NULL, records->count, FLOAT8OID);
 	values[6] = make_array(records->texts, records->texts_null, records->count, TEXTOID);
+	values[7] = Float8GetDatum(TAKE_OVER_AFTER);
 	own_execute(&record_failed, values, NULL);
 }
 

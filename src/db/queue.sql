@@ -69,7 +69,7 @@ CREATE FUNCTION mediastore.is_attached(
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
 	AS 'MODULE_PATHNAME', 'media_is_attached';
 COMMENT ON FUNCTION mediastore.is_attached(pg_catalog.oid, pg_catalog.name, pg_catalog.name, "any") IS
-	'whether a row of one''s own table, by its primary key, refers to an object at a server';
+	'whether a row of one''s own table, by its primary key, refers to an object at a server, or has nothing else';
 
 CREATE PROCEDURE @extschema@.media_push_existing(
 	relation pg_catalog.regclass,
