@@ -42,6 +42,7 @@ step_pid=		# the running step
 step_kill=		# may it be killed?
 server_pid=
 session_pid=
+s3_folder=
 createcluster_saved=
 announced=
 steps=0
@@ -112,6 +113,7 @@ cleanup() {
 	fi
 	session_close
 	server_stop
+	s3_stop
 	restore_createcluster
 	# shellcheck disable=SC2046
 	kill $(jobs -p) 2>/dev/null
@@ -599,6 +601,35 @@ server_start() { # [SETTING ...]: lines of postgresql.conf
 		sleep 0.2
 	done
 	say "starting the server: done"
+}
+
+# A throw-away S3 server (test/s3/rgw), which ends with us, with a bucket: sets
+# S3_ENDPOINT, S3_ACCESS_KEY and S3_SECRET_KEY.  False if it does not start.
+s3_start() { # BUCKET
+	local port try
+
+	tools_of_s3 || return 1
+	# it has no way to look for free ports itself
+	for try in 1 2 3; do
+		s3_folder=$WORK/run/rgw
+		port=$((20000 + RANDOM % 20000))
+		if as_server "$SRC/test/s3/rgw" start "$s3_folder" $port >"$WORK/run/rgw.env" 2>>"$WORK/log/rgw.log"; then
+			# shellcheck disable=SC1091
+			. "$WORK/run/rgw.env"
+			# with the hash of the empty body, which curl leaves out
+			curl -sf -X PUT -H "x-amz-content-sha256: $(printf '' | sha256sum | cut -d' ' -f1)" \
+				--user "$S3_ACCESS_KEY:$S3_SECRET_KEY" --aws-sigv4 "aws:amz:$S3_REGION:s3" "$S3_ENDPOINT/$1" >>"$WORK/log/rgw.log" 2>&1
+			return
+		fi
+		s3_stop
+	done
+	return 1
+}
+
+s3_stop() {
+	[ -n "$s3_folder" ] || return 0
+	as_server "$SRC/test/s3/rgw" stop "$s3_folder" >>"$WORK/log/rgw.log" 2>&1 || rm -rf "$s3_folder"
+	s3_folder=
 }
 
 server_stop() {

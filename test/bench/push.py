@@ -271,12 +271,6 @@ def empty_bucket(endpoint):
             client.delete_objects(Bucket="bench", Delete={"Objects": keys, "Quiet": True})
 
 
-def make_bucket(endpoint):
-    import boto3
-    boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", aws_access_key_id=KEY,
-                 aws_secret_access_key=SECRET).create_bucket(Bucket="bench")
-
-
 # ---------------------------------------------------------------- memory
 
 def own(sample):
@@ -441,7 +435,6 @@ def main():
             speed(database, "sink", sink.endpoint, lambda: None, False)
         endpoint = os.environ.get("S3_ENDPOINT")
         if "s3" in SECTIONS and endpoint:
-            make_bucket(endpoint)
             speed(database, "s3", endpoint, lambda: empty_bucket(endpoint), True)
         database.store("memory_sink", sink.endpoint)
         if "memory" in SECTIONS:
