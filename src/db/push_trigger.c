@@ -450,6 +450,45 @@ same_pointer(Datum one, Datum other)
 		memcmp(pointer, other_pointer, VARSIZE_EXTERNAL(pointer)) == 0;
 }
 
+/*
+ * Raises if what is an element now was another one before, which is not there
+ * any more.  Of what was offloaded the row has but a thumbnail: that would be
+ * taken for a new picture, and the picture itself be deleted.
+ */
+static void
+refuse_moved(const Row *row, int index, Value *value, Datum before, Datum now)
+{
+	PictureArray old_array;
+	PictureArray array;
+
+	if (!array_try_open(&old_array, before))
+		return;
+	array_open(&array, now);
+	for (int i = 0; i < old_array.count; i++)
+	{
+		Value		old_value;
+		Value		stays;
+		bool		was_null;
+		bool		is_null = true;
+
+		CHECK_FOR_INTERRUPTS();
+		array_next(&old_array, &old_value, &was_null);
+		if (i < array.count)
+			array_next(&array, &stays, &is_null);
+		if (was_null || i == index || !value_equal(&old_value, value) ||
+			(!is_null && value_equal(&old_value, &stays)))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("element %d of column \"%s\" cannot become element %d", i + 1,
+						row->column_name, index + 1),
+				 errdetail("Its picture may be at the store only, with a thumbnail left in the row."),
+				 errhint("Get the pictures with media_fetch and set them anew.")));
+	}
+	array_close(&old_array);
+	array_close(&array);
+}
+
 /* Writes down which elements of an array are others than before. */
 static void
 compare_arrays(Row *row, Datum before, Datum now)
@@ -476,7 +515,11 @@ compare_arrays(Row *row, Datum before, Datum now)
 			array_next(&array, &value, &is_null);
 
 		if (!is_null && (was_null || !value_equal(&old_value, &value)))
+		{
+			if (row->column->offload == PUSH_OFFLOAD_THUMBNAIL)
+				refuse_moved(row, i, &value, before, now);
 			append_value(row, i + 1, &value);
+		}
 		/* of an element that was offloaded, null is all there was */
 		else if (is_null && (!was_null ||
 							 (row->column->offload != PUSH_OFFLOAD_NONE && i >= array.count)))
