@@ -53,12 +53,13 @@ static OwnStatement read_stores = {
 	" WHERE q.server OPERATOR(pg_catalog.=) s.server AND q.state OPERATOR(pg_catalog.=) s.state" \
 	" AND q.state OPERATOR(pg_catalog.=) ANY ('{pending,deleting}'::pg_catalog.text[])" \
 	" AND (q.lease_until IS NULL OR q.lease_until OPERATOR(pg_catalog.<=) pg_catalog.now())" \
+	" AND (q.immutable OR NOT s.immutable)" \
 	" AND NOT (q.state OPERATOR(pg_catalog.=) 'deleting' AND EXISTS" \
 	" (SELECT FROM mediastore.attachment AS a WHERE a.object OPERATOR(pg_catalog.=) q.id))"
 
 static OwnStatement claim_due = {
 	.text = "WITH due AS MATERIALIZED (SELECT d.id"
-	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) AS s (server, state, most), LATERAL"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($7)) AS s (server, state, most, immutable), LATERAL"
 	" (SELECT q.id, q.next_attempt_at " DUE_OBJECTS
 	" AND q.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
 	" ORDER BY q.next_attempt_at LIMIT s.most FOR NO KEY UPDATE OF q SKIP LOCKED) AS d"
@@ -70,8 +71,8 @@ static OwnStatement claim_due = {
 	" RETURNING o.id, o.server, o.key, o.sha256, o.bytes, o.content_type, o.immutable, o.owner::pg_catalog.oid,"
 	" o.state, o.attempts",
 	.result = SPI_OK_UPDATE_RETURNING,
-	.count = 6,
-	.types = {NAMEARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8OID, INT8OID, FLOAT8OID},
+	.count = 7,
+	.types = {NAMEARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8OID, INT8OID, FLOAT8OID, BOOLARRAYOID},
 	.table = "object"
 };
 
@@ -92,11 +93,11 @@ static OwnStatement find_places = {
 
 static OwnStatement find_next_due = {
 	.text = "SELECT pg_catalog.min(GREATEST(d.next_attempt_at, s.rest_until))"
-	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) AS s (server, state, rest_until), LATERAL"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4)) AS s (server, state, rest_until, immutable), LATERAL"
 	" (SELECT q.next_attempt_at " DUE_OBJECTS " ORDER BY q.next_attempt_at LIMIT 1) AS d",
 	.result = SPI_OK_SELECT,
-	.count = 3,
-	.types = {NAMEARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}
+	.count = 4,
+	.types = {NAMEARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, BOOLARRAYOID}
 };
 
 static OwnStatement shorten_leases = {
@@ -381,6 +382,8 @@ typedef struct Wanted
 	Datum	   *most;
 	Datum	   *rests;
 	bool	   *rests_null;
+	Datum	   *immutable;		/* only such objects: another server may have
+								 * put what is newer to the others */
 	int			count;
 } Wanted;
 
@@ -394,6 +397,7 @@ add_wanted(Wanted *wanted, ClaimStore *store, const char *state, int most)
 	wanted->most[i] = Int32GetDatum(most);
 	wanted->rests[i] = TimestampTzGetDatum(store->rest_until);
 	wanted->rests_null[i] = store->rest_until == 0;
+	wanted->immutable[i] = BoolGetDatum(!store->may_delete);
 }
 
 /* Of all stores, or of those that do not rest. */
@@ -407,6 +411,7 @@ make_wanted(Wanted *wanted, const ClaimStores *stores, bool resting, int most, i
 	wanted->most = (Datum *) palloc(sizeof(Datum) * size);
 	wanted->rests = (Datum *) palloc(sizeof(Datum) * size);
 	wanted->rests_null = (bool *) palloc(sizeof(bool) * size);
+	wanted->immutable = (Datum *) palloc(sizeof(Datum) * size);
 	wanted->count = 0;
 	for (int i = 0; i < stores->count; i++)
 	{
@@ -505,7 +510,7 @@ claim_objects(const ClaimStores *stores, PushObject **free, int most, int share)
 	int64		token = (int64) (pg_prng_uint64(&pg_global_prng_state) >> 1);
 	SPITupleTable *table;
 	Wanted		wanted;
-	Datum		values[6];
+	Datum		values[7];
 	int			count;
 
 	make_wanted(&wanted, stores, false, most, share);
@@ -517,6 +522,7 @@ claim_objects(const ClaimStores *stores, PushObject **free, int most, int share)
 	values[3] = Int64GetDatum(most);
 	values[4] = Int64GetDatum(token);
 	values[5] = Float8GetDatum(mediastore_transfer_timeout / 1000.0 + LEASE_SPARE);
+	values[6] = make_array(wanted.immutable, NULL, wanted.count, BOOLOID);
 	own_execute(&claim_due, values, NULL);
 	table = SPI_tuptable;
 	count = (int) SPI_processed;
@@ -540,7 +546,7 @@ TimestampTz
 claim_next_due(const ClaimStores *stores)
 {
 	Wanted		wanted;
-	Datum		values[3];
+	Datum		values[4];
 	Datum		due;
 	bool		is_null;
 
@@ -550,6 +556,7 @@ claim_next_due(const ClaimStores *stores)
 	values[0] = make_array(wanted.servers, NULL, wanted.count, NAMEOID);
 	values[1] = make_array(wanted.states, NULL, wanted.count, TEXTOID);
 	values[2] = make_array(wanted.rests, wanted.rests_null, wanted.count, TIMESTAMPTZOID);
+	values[3] = make_array(wanted.immutable, NULL, wanted.count, BOOLOID);
 	own_execute(&find_next_due, values, NULL);
 	due = column(0, 1, &is_null);
 	SPI_freetuptable(SPI_tuptable);

@@ -41,7 +41,7 @@
 
 PG_FUNCTION_INFO_V1(media_push_trigger);
 
-bool		push_writing_back = false;
+PushWritingBack *push_writing_back = NULL;
 
 /* What this session has read of a trigger. */
 typedef struct KnownTrigger
@@ -530,6 +530,17 @@ compare_arrays(Row *row, Datum before, Datum now)
 	array_close(&array);
 }
 
+/* Whether this is what is being written back to a row. */
+static bool
+is_write_back(const Row *row, TupleTableSlot *before)
+{
+	PushWritingBack *back = push_writing_back;
+
+	return back != NULL && back->relation == RelationGetRelid(row->relation) &&
+		ItemPointerEquals(&back->place, &before->tts_tid) &&
+		strcmp(back->column, row->column_name) == 0;
+}
+
 /* --- the trigger ---------------------------------------------------------- */
 
 /* An UPDATE: from one slot's row to the other's, which row is. */
@@ -657,8 +668,6 @@ media_push_trigger(PG_FUNCTION_ARGS)
 	Row			row;
 
 	check_call(fcinfo);
-	if (push_writing_back)
-		return PointerGetDatum(NULL);
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 	{
 		truncated(data);
@@ -691,9 +700,9 @@ media_push_trigger(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	}
 	row.key = read_key(&row, row.slot);
-	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
-		row_updated(&row, data->tg_trigslot);
-	else
+	if (!TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 		append(&row, 'd', -1);
+	else if (!is_write_back(&row, data->tg_trigslot))
+		row_updated(&row, data->tg_trigslot);
 	return PointerGetDatum(NULL);
 }

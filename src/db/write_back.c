@@ -176,7 +176,7 @@ write_back_forget(void)
 	sweeping = false;
 	come_back = 0;
 	swept_at = 0;
-	push_writing_back = false;
+	push_writing_back = NULL;
 }
 
 static bool
@@ -506,7 +506,7 @@ tell(const WriteBackTarget *target, List **senders)
 	message = find_urls(&telling, senders);
 	if (message == NULL && !subtransaction_try(work, &telling, &error))
 	{
-		push_writing_back = false;
+		push_writing_back = NULL;
 		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 			telling.state = WRITE_BACK_LOCKED;
 		else

@@ -229,6 +229,9 @@ static void
 update_row(Relation relation, ItemPointer place, const PushColumn *column, const char *name,
 		   bool has_url, Datum url, Datum content)
 {
+	PushWritingBack back = {
+		.relation = RelationGetRelid(relation),.place = *place,.column = name
+	};
 	Oid			types[3] = {TIDOID, column->is_array ? TEXTARRAYOID : TEXTOID,
 	column->is_array ? BYTEAARRAYOID : BYTEAOID};
 	Datum		values[3] = {PointerGetDatum(place), url, content};
@@ -249,9 +252,9 @@ update_row(Relation relation, ItemPointer place, const PushColumn *column, const
 		appendStringInfo(&text, "%s%s = $3", separator, quote_identifier(name));
 	appendStringInfoString(&text, " WHERE t.ctid OPERATOR(pg_catalog.=) $1");
 
-	push_writing_back = true;
+	push_writing_back = &back;
 	execute(text.data, 3, types, values, nulls, SPI_OK_UPDATE);
-	push_writing_back = false;
+	push_writing_back = NULL;
 	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

@@ -106,9 +106,9 @@ table('mine', 's3', ", 'url_column=url', 'offload=null', 'key=mine/{sha256}'");
 sql(q{INSERT INTO mine VALUES ('1', 'my only copy')});
 drain();
 is(sql('SELECT data IS NULL FROM mine'), 't', 'a row gives its bytes up');
-table('forged', 's3', ", 'key={pk}'");
+table('forged', 's3', ", 'key=mine/{pk}'");
 $key = 'mine/' . sha256_hex('my only copy');
-sql(qq{INSERT INTO forged VALUES ('$key', 'forged')});
+sql(q{INSERT INTO forged VALUES ('} . sha256_hex('my only copy') . q{', 'forged')});
 folded();
 is_soon(q{SELECT count(*) FROM mediastore.object WHERE state <> 'stored'}, 0, 'nothing is to be done');
 is(at_s3($key), sha256_hex('my only copy'), 'R17 no other content takes their place');
@@ -166,6 +166,26 @@ is(sql('SELECT data IS NULL FROM renamed'), 't', 'which it has');
 sql('DROP TABLE renamed');
 drain();
 
+# --- what an owner's trigger does when a row is told ----------------------
+
+table('log', 'files', ", 'key=log/{pk}'");
+table('logged', 'files', ", 'url_column=url', 'key=logged/{pk}'");
+sql(q{
+	CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		INSERT INTO public.log VALUES (NEW.id, 'noted') ON CONFLICT DO NOTHING;
+		UPDATE public.logged SET data = 'changed' WHERE id = 'other' AND NEW.id <> 'other';
+		RETURN NULL; END $$;
+	CREATE TRIGGER note AFTER UPDATE OF url ON logged FOR EACH ROW EXECUTE FUNCTION note();
+	INSERT INTO logged VALUES ('other', 'before')});
+drain();
+sql(q{INSERT INTO logged VALUES ('told', 'x')});
+is_soon(q{SELECT count(*) FROM log}, 2, 'an owner\'s trigger writes to other rows');
+drain();
+is_deeply({ file_objects($folder) }, { 'log/other' => sha256_hex('noted'), 'log/told' => sha256_hex('noted'),
+		'logged/told' => sha256_hex('x'), 'logged/other' => sha256_hex('changed') }, 'R12 which are pushed as any');
+sql('DROP TABLE logged; DROP TABLE log');
+drain();
+
 # --- thumbnails are not pictures ------------------------------------------
 
 my $picture = slurp_file("$FindBin::RealBin/../data/photo-jpeg.tif");
@@ -198,6 +218,31 @@ is(sql('SELECT cardinality(url), array_position(url, NULL) FROM album'), '3|', '
 is(sql('SELECT count(*) FROM mediastore.attachment WHERE offloaded AND relation = \'album\'::regclass'), 3, 'and a thumbnail');
 is(scalar(keys %{ { file_objects($folder) } }), 3, 'and all pictures are there');
 sql('DELETE FROM album');
+drain();
+
+# --- a copy of this cluster, at an earlier time ---------------------------
+
+sql(q{UPDATE mediastore.store SET timeline = timeline - 1 WHERE server = 's3'});
+sql(q{INSERT INTO named VALUES ('2', 'older?'); INSERT INTO again VALUES ('4', 'the same everywhere')});
+drain();
+is(at_s3('again/' . sha256_hex('the same everywhere')), sha256_hex('the same everywhere'), 'R31 after a recovery what names its content is put');
+is(at_s3('named/2'), 'nothing', 'R31 but nothing that may be over newer content');
+sql(q{SELECT media_adopt('s3')});
+drain();
+is(at_s3('named/2'), sha256_hex('older?'), 'R31 until the store is adopted');
+
+# --- a server that is gone -------------------------------------------------
+
+sql(q{DROP TABLE once, small, album; SELECT media_pause('once'); INSERT INTO mine VALUES ('2', 'waits')});
+drain();
+sql(q{CREATE SERVER gone TYPE 'file' FOREIGN DATA WRAPPER mediastore OPTIONS (root '/nonexistent')});
+table('gone', 'gone', '');
+sql(q{INSERT INTO gone VALUES ('1', 'x')});
+is_soon(q{SELECT last_error IS NOT NULL FROM mediastore.store WHERE server = 'gone'}, 't', 'a store does not work');
+is(sql(q{SELECT media_discard(id) FROM mediastore.object WHERE server = 'gone'}), 'f', 'what waits for it waits');
+sql('DROP TABLE gone; DROP SERVER gone');
+folded();
+is(sql(q{SELECT bool_and(media_discard(id)) FROM mediastore.object WHERE server = 'gone'}), 't', 'and can be forgotten when the server is gone');
 drain();
 
 # --- a row that would be in the way of all others -------------------------
