@@ -233,8 +233,6 @@ is(at_s3('named/2'), sha256_hex('older?'), 'R31 until the store is adopted');
 
 # --- a server that is gone -------------------------------------------------
 
-sql(q{DROP TABLE once, small, album; SELECT media_pause('once'); INSERT INTO mine VALUES ('2', 'waits')});
-drain();
 sql(q{CREATE SERVER gone TYPE 'file' FOREIGN DATA WRAPPER mediastore OPTIONS (root '/nonexistent')});
 table('gone', 'gone', '');
 sql(q{INSERT INTO gone VALUES ('1', 'x')});
