@@ -243,6 +243,28 @@ folded();
 is(sql(q{SELECT bool_and(media_discard(id)) FROM mediastore.object WHERE server = 'gone'}), 't', 'and can be forgotten when the server is gone');
 drain();
 
+# --- columns that change names ---------------------------------------------
+
+sql(q{CREATE TABLE names (id int PRIMARY KEY, a bytea, b bytea);
+	SELECT FROM media_attach('names', 'a', server => 'files', key => 'names/{sha256}', offload => 'null');
+	SELECT FROM media_attach('names', 'b', server => 'files', key => 'names/{sha256}', offload => 'null');
+	DROP TRIGGER media_compress_a ON names; DROP TRIGGER media_compress_b ON names;
+	INSERT INTO names VALUES (1, 'a', 'b')});
+drain();
+sql('ALTER TABLE names RENAME a TO c; ALTER TABLE names RENAME b TO a; ALTER TABLE names RENAME c TO b');
+($result, $output, $error) = $node->psql('postgres', q{\set VERBOSITY sqlstate
+	SELECT FROM media_attach('names', 'b', server => 'files', key => 'names/{sha256}', offload => 'null')});
+like($error, qr/55000/, 'R17 a column does not get what another one has at the store');
+sql(q{ALTER TABLE names RENAME a TO c;
+	SELECT FROM media_attach('names', 'c', server => 'files', key => 'names/{sha256}', offload => 'null');
+	SELECT FROM media_attach('names', 'b', server => 'files', key => 'names/{sha256}', offload => 'null')});
+drain();
+is(sql(q{SELECT string_agg(a.column_name || ' ' || (o.sha256 = sha256('a'))::text, ',' ORDER BY a.column_name)
+	FROM mediastore.attachment a JOIN mediastore.object o ON o.id = a.object WHERE a.relation = 'names'::regclass}), 'b true,c false', 'each keeps its own');
+is(scalar(grep { /^names\// } keys %{ { file_objects($folder) } }), 2, 'at the store');
+sql('DROP TABLE names');
+drain();
+
 # --- a row that would be in the way of all others -------------------------
 
 my $long = join '', map { sha256_hex($_) } 1 .. 41;
