@@ -11,6 +11,10 @@ INSERT INTO mediastore.store (server, system_identifier, database, timeline, pau
 CREATE TABLE audit_user (id int PRIMARY KEY, photo bytea, other bytea);
 INSERT INTO audit_user SELECT id, convert_to('photo ' || id, 'UTF8') FROM generate_series(1, 1200) AS id;
 
+-- tells which columns the key had; what it would write down is made up, too
+CREATE TRIGGER media_push AFTER INSERT OR DELETE OR UPDATE OF photo, id ON audit_user FOR EACH ROW EXECUTE FUNCTION media_push_trigger('photo', 'server=audit_files');
+ALTER TABLE audit_user DISABLE TRIGGER media_push;
+
 CREATE FUNCTION keep(id int, key text, put text, state text DEFAULT 'stored', offloaded bool DEFAULT false, relation oid DEFAULT 'audit_user'::regclass,
 	row_key text DEFAULT NULL, column_name name DEFAULT 'photo', stored_at timestamptz DEFAULT now() - interval '1 day')
 	RETURNS bool LANGUAGE sql AS $$
@@ -41,16 +45,20 @@ SELECT keep(1105, 'pending', NULL, 'pending', stored_at => NULL), keep(1106, 'pe
 CREATE TABLE audit_dropped (id int);
 SELECT 'audit_dropped'::regclass::oid AS dropped \gset
 SELECT keep(1110, 'unreferenced', 'photo 1110', relation => 0), keep(9001, 'row gone', 'photo 9001'), keep(9002, 'table gone', 'photo 9002', relation => :dropped),
-	keep(9003, 'row gone, to be folded', 'photo 9003'), keep(9004, 'no key', 'photo 9004', row_key => 'x'), keep(1111, 'no column', 'photo 1111', column_name => 'picture');
+	keep(9003, 'row gone, to be folded', 'photo 9003'), keep(9005, 'row gone, lost', 'photo 9005', offloaded => true), keep(9004, 'no key', 'photo 9004', row_key => 'x'), keep(1111, 'no column', 'photo 1111', column_name => 'picture');
 DROP TABLE audit_dropped;
 DELETE FROM mediastore.change WHERE relation = :dropped;
 DELETE FROM mediastore.attachment WHERE row_key = '{9001}' AND column_name = 'other';
 INSERT INTO mediastore.change (kind, relation, row_key, column_name) VALUES ('d', 'audit_user', '{9003}', 'photo');
 -- what the store has too much
-SELECT media_put('audit_files', 'orphan', 'orphan'), media_put('audit_files', 'wanted', 'wanted'), media_put('audit_beside', 'beside', 'beside');
+SELECT encode(sha256('orphan'), 'hex') AS sha \gset
+SELECT media_put('audit_files', 'orphan/' || :'sha' || '.x', 'orphan'), media_put('audit_files', 'wanted', 'wanted'), media_put('audit_beside', 'beside', 'beside'),
+	-- not told by their names to be anybody's: no SHA-256, in the folder's name only, of one digit more, of other content
+	media_put('audit_files', 'foreign', 'foreign'), media_put('audit_files', :'sha' || '/foreign', 'orphan'), media_put('audit_files', 'strange/' || :'sha' || '0', 'orphan'),
+	media_put('audit_files', 'false/' || :'sha', 'false');
 INSERT INTO mediastore.change (kind, relation, row_key, column_name, index, server, key) VALUES ('a', 'audit_user', '{1}', 'photo', 0, 'audit_files', 'wanted');
 SELECT finding, key, bytes, CASE WHEN relation::oid = :dropped THEN 'dropped' ELSE relation::text END AS relation, row_key, column_name, index, object, repaired, detail FROM found;
-\set age 'cat >/dev/null; touch -d "2 days ago" ' :root '/media/orphan'
+\set age 'cat >/dev/null; find ' :root '/media/orphan ' :root '/media/false -type f -exec touch -d "2 days ago" {} +'
 COPY (SELECT) TO PROGRAM :'age';
 SET work_mem = '64kB';
 SELECT finding, key, repaired, detail FROM found WHERE finding = 'orphan';
@@ -62,12 +70,43 @@ SELECT state, count(*) FROM mediastore.object WHERE server LIKE 'audit_%' GROUP 
 BEGIN;
 SELECT finding, key, row_key, repaired FROM mediastore.audit('audit_files', true) ORDER BY finding, key COLLATE "C", row_key;
 SELECT key, state, stored_at IS NOT NULL AS stored, attempts, bytes, owner = current_user::regrole AS mine FROM mediastore.object
-	WHERE server = 'audit_files' AND key IN ('missing', 'missing, lost', 'differs', 'differs, lost', 'unreferenced', 'orphan', 'row gone') ORDER BY key COLLATE "C";
-SELECT kind, CASE WHEN relation::oid = :dropped THEN 'dropped' ELSE relation::text END AS relation, row_key, column_name, index FROM mediastore.change ORDER BY id;
+	WHERE server = 'audit_files' AND key IN ('missing', 'missing, lost', 'differs', 'differs, lost', 'unreferenced', 'row gone', 'orphan/' || :'sha' || '.x') ORDER BY key COLLATE "C";
+SELECT kind, CASE WHEN relation::oid = :dropped THEN 'dropped' ELSE relation::text END AS relation, row_key, column_name, index FROM mediastore.change
+	WHERE relation::oid IN ('audit_user'::regclass, :dropped) ORDER BY id;
 -- and not once more
 SELECT finding, key, row_key, repaired FROM mediastore.audit('audit_files', true) ORDER BY finding, key COLLATE "C", row_key;
 -- nothing is deleted from here
-SELECT key FROM media_list('audit_files', 'orphan') WHERE key = 'orphan';
+SELECT key FROM media_list('audit_files', 'orphan');
+ROLLBACK;
+-- and deleted by the worker, who must know the store
+BEGIN;
+DELETE FROM mediastore.store WHERE server = 'audit_files';
+SELECT finding, key, repaired FROM mediastore.audit('audit_files', true) WHERE finding = 'orphan' ORDER BY key COLLATE "C";
+SELECT o.sha256 = sha256('orphan') AS sha256, o.tried, s.database = d.oid AS ours FROM mediastore.object o JOIN mediastore.store s USING (server) JOIN pg_database d ON datname = current_database()
+	WHERE o.key = 'orphan/' || :'sha' || '.x';
+ROLLBACK;
+
+-- no row of that key: it may be that the key is another one now
+CREATE FUNCTION unchecked() RETURNS TABLE (finding text, keys int8, detail text) LANGUAGE sql AS
+	$$ SELECT finding, count(*), detail FROM mediastore.audit('audit_files') WHERE row_key IN ('{9001}', '{1}') AND column_name = 'photo' GROUP BY finding, detail ORDER BY finding, detail COLLATE "C" $$;
+BEGIN;
+ALTER TABLE audit_user DROP CONSTRAINT audit_user_pkey;
+SELECT * FROM unchecked();
+ALTER TABLE audit_user ADD PRIMARY KEY (id) DEFERRABLE;
+SELECT * FROM unchecked();
+ALTER TABLE audit_user DROP CONSTRAINT audit_user_pkey, ADD CONSTRAINT audit_user_pkey PRIMARY KEY (id);
+SELECT * FROM unchecked();
+ROLLBACK;
+BEGIN;
+ALTER TABLE audit_user ADD COLUMN number int GENERATED ALWAYS AS (id + 10000) STORED, DROP CONSTRAINT audit_user_pkey, ADD PRIMARY KEY (number);
+SELECT * FROM unchecked();
+ALTER TABLE audit_user DROP CONSTRAINT audit_user_pkey, ADD PRIMARY KEY (id, number);
+SELECT * FROM unchecked();
+DROP TRIGGER media_push ON audit_user;
+ALTER TABLE audit_user DROP CONSTRAINT audit_user_pkey, ADD PRIMARY KEY (id);
+SELECT * FROM unchecked();
+CREATE TRIGGER media_push AFTER INSERT OR DELETE OR UPDATE ON audit_user FOR EACH ROW EXECUTE FUNCTION media_push_trigger('photo', 'server=audit_files');
+SELECT * FROM unchecked();
 ROLLBACK;
 
 -- a table whose rows all are gone
@@ -106,7 +145,7 @@ DELETE FROM mediastore.store WHERE server LIKE 'audit_%';
 DELETE FROM mediastore.change WHERE relation = 'audit_user'::regclass;
 DROP VIEW found;
 DROP TABLE audit_user, audit_spy CASCADE;
-DROP FUNCTION spy(int);
+DROP FUNCTION spy(int), unchecked();
 DROP SERVER audit_files, audit_beside;
 DROP OWNED BY regress_mediastore_user;
 DROP ROLE regress_mediastore_user;

@@ -32,7 +32,7 @@ CREATE VIEW place AS SELECT a.relation::regclass, a.row_key, a.column_name, a.in
 	FROM mediastore.attachment a JOIN mediastore.object o ON o.id = a.object ORDER BY a.relation::regclass::text COLLATE "C", a.row_key, a.column_name, a.index;
 -- what the pusher records
 CREATE FUNCTION stored() RETURNS void LANGUAGE sql AS $$
-	UPDATE mediastore.object SET state = 'stored', stored_at = now(), attempts = 0, lease_until = NULL, lease_token = NULL WHERE state = 'pending'
+	UPDATE mediastore.object SET state = 'stored', stored_at = now(), tried = true, attempts = 0, lease_until = NULL, lease_token = NULL WHERE state = 'pending'
 $$;
 
 -- one object for the same content, whoever refers to it
@@ -79,11 +79,11 @@ INSERT INTO parts VALUES (6, 'b');
 SELECT fold();
 SELECT * FROM object;
 SELECT stored();
--- one that was tried in vain may be there
+-- one that was tried in vain may be there, however many attempts it was given back
 DELETE FROM parts;
 INSERT INTO parts VALUES (7, 'd'), (8, 'e');
 SELECT fold();
-UPDATE mediastore.object SET attempts = 3 WHERE key LIKE '%/18ac3e73%';
+UPDATE mediastore.object SET tried = true WHERE key LIKE '%/18ac3e73%';
 UPDATE mediastore.object SET lease_until = now() + '1 min', lease_token = 8, attempts = 0 WHERE key LIKE '%/3f79bb7b%';
 DELETE FROM parts;
 SELECT fold();

@@ -167,6 +167,29 @@ is_for(Relation relation, const Trigger *trigger, AttrNumber number, const char 
 	return strcmp(its_name, column) == 0 || (old_name != NULL && strcmp(its_name, old_name) == 0);
 }
 
+/*
+ * What is known by the name of a column that was renamed since is that column's
+ * still; a column that has the name now must not take it over.
+ */
+static void
+check_name_free(Relation relation, const Trigger *trigger, AttrNumber number, const char *column)
+{
+	AttrNumber	its_number = push_number(relation, trigger);
+	const char *its_name;
+
+	if (!TRIGGER_FOR_ROW(trigger->tgtype) || its_number == InvalidAttrNumber ||
+		its_number == number || strcmp(trigger->tgargs[0], column) != 0)
+		return;
+	its_name = NameStr(TupleDescAttr(RelationGetDescr(relation), its_number - 1)->attname);
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("objects of column \"%s\" of relation \"%s\" are known by the name \"%s\" still",
+					its_name, RelationGetRelationName(relation), column),
+			 errhint("Call media_attach for column \"%s\" first; if two columns have changed names, give one of them a third name for that.",
+					 its_name),
+			 errtablecolname(relation, its_name)));
+}
+
 /* Compares a relation with the request; raises if it can't be pushed from. */
 static void
 make_plan(Relation relation, const PushRequest *request, PushPlan *plan)
@@ -194,6 +217,8 @@ make_plan(Relation relation, const PushRequest *request, PushPlan *plan)
 		bool		for_row = TRIGGER_FOR_ROW(trigger->tgtype);
 		TriggerPlan *its_plan = for_row ? &plan->row : &plan->truncate;
 
+		if (wanted)
+			check_name_free(relation, trigger, number, request->column);
 		if (!is_for(relation, trigger, number, request->column, plan->old_name))
 			continue;
 		if (trigger->tgisclone)

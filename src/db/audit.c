@@ -7,6 +7,11 @@
  * a repair writes stays locked until the transaction ends, and listing a store
  * takes long.  Nothing is deleted at the store from here.
  *
+ * What a database puts to an S3 store is marked as its own.  A file has no such
+ * mark, and may have been put beside the rows' by anybody: it counts as an
+ * orphan if its name has a SHA-256, and is repaired if that is the one of its
+ * content; others are not touched.
+ *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -54,6 +59,7 @@ typedef struct Audit
 {
 	const char *server;
 	const StoreServer *store;
+	bool		repair;
 	TimestampTz started;
 	TupleDesc	descriptor;		/* of what is put aside */
 	Tuplestorestate *found;
@@ -145,6 +151,8 @@ see_extra(Audit *audit, const AuditItem *item)
 		finding.detail = psprintf("database %s has put it there", head.marked_by);
 	else if (audit_wanted(audit->server, item->key))
 		return;					/* a row refers to it, as will be known soon */
+	else if (is_file && !audit_names_content(item->key, NULL))
+		finding.detail = "nothing tells who has put it there: its name has no SHA-256";
 	else
 	{
 		finding.finding = "orphan";
@@ -156,6 +164,14 @@ see_extra(Audit *audit, const AuditItem *item)
 														-1000 * (int64) mediastore_delete_grace);
 		finding.detail = finding.repairable ? "no row refers to it" :
 			"no row refers to it; it is younger than mediastore.delete_grace";
+		if (is_file && finding.repairable && audit->repair)
+		{
+			if (!audit_sha256(audit->store, item->key, finding.sha256))
+				return;
+			finding.repairable = audit_names_content(item->key, finding.sha256);
+			if (!finding.repairable)
+				finding.detail = "no row refers to it; its content is not what its name says";
+		}
 	}
 	put_aside(audit, &finding);
 }
@@ -323,6 +339,7 @@ media_audit(PG_FUNCTION_ARGS)
 	audit.server = NameStr(*PG_GETARG_NAME(0));
 	audit.store = store_server(audit.server);
 	check_rights(audit.store, repair);
+	audit.repair = repair;
 	InitMaterializedSRF(fcinfo, 0);
 	if (result->setDesc->natts != RESULT_COLUMNS)
 		elog(ERROR, "mediastore.audit must return %d columns", RESULT_COLUMNS);

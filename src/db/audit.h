@@ -59,6 +59,15 @@ typedef struct AuditHead
 /* Asks about one object; false if there is none (any more). */
 extern bool audit_head(const StoreServer *store, const char *key, AuditHead *head);
 
+/*
+ * Whether the last part of a key has a SHA-256 in it, 64 hexadecimal digits in a
+ * row: this one, or any if it is NULL.
+ */
+extern bool audit_names_content(const char *key, const uint8 *sha256);
+
+/* Computes that of what the store has; false if it has nothing (any more). */
+extern bool audit_sha256(const StoreServer *store, const char *key, uint8 *sha256);
+
 /* --- audit_books.c: to be called with SPI connected -------------------------- */
 
 typedef struct AuditFinding

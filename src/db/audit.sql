@@ -20,5 +20,7 @@ CREATE FUNCTION mediastore.audit(
 COMMENT ON FUNCTION mediastore.audit(pg_catalog.name, pg_catalog.bool) IS
 	'lists a store, looks for all rows that refer to its objects, and tells what is not as it should be: '
 	'missing, differs (what the store has is not what was put there), orphan (no row refers to what it has), '
-	'foreign (below the prefix, but not this database''s), unreferenced (an object that no row refers to), row gone, unchecked';
+	'foreign (below the prefix, but not this database''s), unreferenced (an object that no row refers to), row gone, unchecked. '
+	'With repair, what can be mended is handed to the worker. Nothing tells whose a file is: of those that no row refers to, '
+	'only the ones are deleted whose names have the SHA-256 of their content';
 REVOKE ALL ON FUNCTION mediastore.audit(pg_catalog.name, pg_catalog.bool) FROM PUBLIC;

@@ -8,8 +8,12 @@
  */
 #include "postgres.h"
 
+#include "access/relation.h"
 #include "access/xact.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "storage/lockdefs.h"
 #include "utils/builtins.h"
@@ -24,6 +28,7 @@
 #include "own_tables.h"
 #include "push.h"
 #include "source.h"
+#include "store_identity.h"
 #include "subtransaction.h"
 
 /* Of one object, at most so many places are told. */
@@ -60,7 +65,7 @@ static OwnStatement find_wanted = {
 };
 
 static OwnStatement read_attachments = {
-	"SELECT a.relation, a.row_key, a.column_name, a.index, o.id, o.key, o.bytes"
+	"SELECT a.relation, a.row_key, a.column_name, a.index, o.id, o.key, o.bytes, a.offloaded"
 	" FROM mediastore.attachment AS a"
 	" JOIN mediastore.object AS o ON o.id OPERATOR(pg_catalog.=) a.object"
 	" WHERE o.server OPERATOR(pg_catalog.=) $1 AND"
@@ -113,9 +118,16 @@ static OwnStatement delete_unreferenced = {
  * worker that deletes it, unless a row wants the key by then.
  */
 static OwnStatement delete_orphan = {
-	"INSERT INTO mediastore.object (server, key, sha256, bytes, immutable, owner, state, stored_at)"
-	" VALUES ($1, $2, $3, $4, false, $5, 'deleting', $6) ON CONFLICT (server, key) DO NOTHING",
+	"INSERT INTO mediastore.object (server, key, sha256, bytes, immutable, owner, state, stored_at, tried)"
+	" VALUES ($1, $2, $3, $4, false, $5, 'deleting', $6, true) ON CONFLICT (server, key) DO NOTHING",
 	SPI_OK_INSERT, 6, {NAMEOID, TEXTOID, BYTEAOID, INT8OID, REGROLEOID, TIMESTAMPTZOID}, "object", NULL
+};
+
+/* Without its store the worker would not see it. */
+static OwnStatement insert_store = {
+	"INSERT INTO mediastore.store (server, system_identifier, database, timeline)"
+	" VALUES ($1, $2, $3, $4) ON CONFLICT (server) DO NOTHING",
+	SPI_OK_INSERT, 4, {NAMEOID, INT8OID, OIDOID, INT4OID}, "store", NULL
 };
 
 /* A page of what a statement gives. */
@@ -302,12 +314,65 @@ typedef struct RowCheck
 
 StaticAssertDecl(sizeof(PAGE_ROWS) == sizeof("500"), "size of a page");
 
-static const char *
-key_or_column_is_other(const AuditFinding *finding)
+/* Whether the trigger that pushes a column fires on these columns: its table's key then. */
+static bool
+trigger_tells_key(Relation table, AttrNumber column, const AttrNumber *key, int key_count)
 {
-	if (get_attnum(finding->relation, finding->column) <= 0)
-		return "the table has no column of that name";
-	return NULL;
+	TriggerDesc *triggers = CopyTriggerDesc(table->trigdesc);
+	bool		tells = false;
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers && !tells; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+		int			told = 0;
+
+		if (!TRIGGER_FOR_ROW(trigger->tgtype) || push_number(table, trigger) != column)
+			continue;
+		for (int j = 0; j < key_count; j++)
+		{
+			for (int k = 0; k < trigger->tgnattr; k++)
+			{
+				if (trigger->tgattr[k] == key[j])
+				{
+					told++;
+					break;
+				}
+			}
+		}
+		tells = told == key_count;
+	}
+	FreeTriggerDesc(triggers);
+	return tells;
+}
+
+/*
+ * Why a row that is not found may be there all the same; NULL if it is gone.
+ * The primary key may have other columns than when its text was written down.
+ */
+static const char *
+why_unchecked(const AuditFinding *finding)
+{
+	Relation	table = try_relation_open(finding->relation, AccessShareLock);
+	AttrNumber	column = get_attnum(finding->relation, finding->column);
+	AttrNumber	key[INDEX_MAX_KEYS];
+	int			key_count;
+	const char *result = NULL;
+
+	if (table == NULL)
+		return "the table was dropped just now";
+	key_count = push_key_columns(table, key);
+	if (table->rd_rel->relkind != RELKIND_RELATION || RELATION_IS_OTHER_TEMP(table))
+		result = "it is no table that can be looked into";
+	else if (column <= 0)
+		result = "the table has no column of that name";
+	else if (key_count == 0)
+		result = "the table has no primary key";
+	else if (ArrayGetNItems(ARR_NDIM(finding->row_key), ARR_DIMS(finding->row_key)) != key_count)
+		result = "the primary key has other columns now";
+	else if (!trigger_tells_key(table, column, key, key_count))
+		result = "there is no row of that key, but no trigger tells that the primary key had the same columns";
+	relation_close(table, AccessShareLock);
+	return result;
 }
 
 /* Looks for the rows of a page, from the next one on; may raise. */
@@ -335,9 +400,11 @@ look_for_rows(void *argument)
 			check->details[i] = "there is no such table";
 			continue;
 		}
-		check->details[i] = key_or_column_is_other(&finding);
-		if (check->details[i] != NULL)
+		if (get_attnum(finding.relation, finding.column) <= 0)
+		{
+			check->details[i] = "the table has no column of that name";
 			continue;
+		}
 
 		place.relation = finding.relation;
 		place.row_key = finding.row_key;
@@ -349,6 +416,9 @@ look_for_rows(void *argument)
 				check->states[i] = ROW_THERE;
 				break;
 			case SOURCE_MISSING:
+				check->details[i] = why_unchecked(&finding);
+				if (check->details[i] != NULL)
+					break;
 				check->states[i] = ROW_GONE;
 				check->details[i] = "there is no row of that key";
 				break;
@@ -448,6 +518,11 @@ tell_rows(const RowCheck *check, Unfolded *unfolded, AuditFound found, void *con
 		}
 		finding.finding = "row gone";
 		finding.repairable = true;
+		if (get_rel_relkind(finding.relation) != '\0' && DatumGetBool(set_column_of(page, i, 8)))
+		{
+			finding.repairable = false;
+			finding.detail = psprintf("%s; the store has the only copy of its value", finding.detail);
+		}
 		tell_row(&finding, unfolded, found, context);
 	}
 }
@@ -523,6 +598,7 @@ repair_orphan(const char *server, const AuditFinding *finding)
 {
 	NameData	name;
 	bytea	   *sha256 = palloc(VARHDRSZ + PG_SHA256_DIGEST_LENGTH);
+	StoreIdentity identity;
 	Datum		values[6];
 
 	namestrcpy(&name, server);
@@ -535,7 +611,15 @@ repair_orphan(const char *server, const AuditFinding *finding)
 	values[4] = ObjectIdGetDatum(GetUserId());
 	values[5] = TimestampTzGetDatum(finding->modified);
 	own_execute(&delete_orphan, values, NULL);
-	return SPI_processed > 0;
+	if (SPI_processed == 0)
+		return false;
+
+	store_identity(&identity);
+	values[1] = Int64GetDatum(identity.system_identifier);
+	values[2] = ObjectIdGetDatum(identity.database);
+	values[3] = Int32GetDatum(identity.timeline);
+	own_execute(&insert_store, values, NULL);
+	return true;
 }
 
 static bool

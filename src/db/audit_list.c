@@ -126,6 +126,36 @@ read_sha256(const char *hex, uint8 *sha256)
 }
 
 bool
+audit_names_content(const char *key, const uint8 *sha256)
+{
+	const char *at = strrchr(key, '/');
+
+	for (at = at == NULL ? key : at + 1; *at != '\0';)
+	{
+		size_t		length = strspn(at, "0123456789abcdef");
+
+		if (length == 2 * PG_SHA256_DIGEST_LENGTH)
+		{
+			char		digits[2 * PG_SHA256_DIGEST_LENGTH + 1];
+			uint8		named[PG_SHA256_DIGEST_LENGTH];
+
+			strlcpy(digits, at, sizeof(digits));
+			if (read_sha256(digits, named) &&
+				(sha256 == NULL || memcmp(named, sha256, sizeof(named)) == 0))
+				return true;
+		}
+		at += Max(length, 1);
+	}
+	return false;
+}
+
+bool
+audit_sha256(const StoreServer *store, const char *key, uint8 *sha256)
+{
+	return transfer_sha256(store, pg_server_to_any(key, (int) strlen(key), PG_UTF8), sha256);
+}
+
+bool
 audit_head(const StoreServer *store, const char *key, AuditHead *head)
 {
 	CourierEvent event;

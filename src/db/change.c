@@ -50,6 +50,9 @@ enum
 
 #define SHA256_BYTES 32
 
+/* What fits into the index of attachments, beside its other columns. */
+#define ROW_KEY_BYTES 2400
+
 /* The lowest id that there is; false if there is none. */
 static bool
 lowest_change(Relation table, int64 *id)
@@ -130,6 +133,18 @@ set_name(Datum *value, bool *is_null, Name name, const char *text)
 	}
 }
 
+/* What could not be folded would be in the way of all that comes after it. */
+static void
+check_row_key(ArrayType *row_key)
+{
+	if (VARSIZE(row_key) > ROW_KEY_BYTES)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("primary key of a row that is pushed to a store is too long"),
+				 errdetail("As text it has %zu bytes; there can be about %d.",
+						   (size_t) VARSIZE(row_key), ROW_KEY_BYTES)));
+}
+
 void
 change_append(const Change *change)
 {
@@ -156,6 +171,10 @@ change_append(const Change *change)
 				 errmsg("table \"mediastore.change\" is of another version of the extension"),
 				 errhint("Run ALTER EXTENSION mediastore UPDATE.")));
 
+	if (attaches)
+		check_row_key(change->row_key);
+	else if (change->kind == 'm')
+		check_row_key(change->new_key);
 	id = nextval_internal(sequence, false);
 	if (change->kind != 't' && change->kind != 'c')
 		check_room(table, id);

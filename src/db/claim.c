@@ -12,6 +12,7 @@
 
 #include <math.h>
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "common/pg_prng.h"
 #include "executor/spi.h"
@@ -52,24 +53,26 @@ static OwnStatement read_stores = {
 	" WHERE q.server OPERATOR(pg_catalog.=) s.server AND q.state OPERATOR(pg_catalog.=) s.state" \
 	" AND q.state OPERATOR(pg_catalog.=) ANY ('{pending,deleting}'::pg_catalog.text[])" \
 	" AND (q.lease_until IS NULL OR q.lease_until OPERATOR(pg_catalog.<=) pg_catalog.now())" \
+	" AND (q.immutable OR NOT s.immutable)" \
 	" AND NOT (q.state OPERATOR(pg_catalog.=) 'deleting' AND EXISTS" \
 	" (SELECT FROM mediastore.attachment AS a WHERE a.object OPERATOR(pg_catalog.=) q.id))"
 
 static OwnStatement claim_due = {
 	.text = "WITH due AS MATERIALIZED (SELECT d.id"
-	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) AS s (server, state, most), LATERAL"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($7)) AS s (server, state, most, immutable), LATERAL"
 	" (SELECT q.id, q.next_attempt_at " DUE_OBJECTS
 	" AND q.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
 	" ORDER BY q.next_attempt_at LIMIT s.most FOR NO KEY UPDATE OF q SKIP LOCKED) AS d"
 	" ORDER BY d.next_attempt_at LIMIT $4)"
 	" UPDATE mediastore.object AS o SET attempts = o.attempts OPERATOR(pg_catalog.+) 1, lease_token = $5,"
+	" tried = o.tried OR o.state OPERATOR(pg_catalog.=) 'pending',"
 	" lease_until = pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $6)"
 	" FROM due WHERE o.id OPERATOR(pg_catalog.=) due.id"
 	" RETURNING o.id, o.server, o.key, o.sha256, o.bytes, o.content_type, o.immutable, o.owner::pg_catalog.oid,"
 	" o.state, o.attempts",
 	.result = SPI_OK_UPDATE_RETURNING,
-	.count = 6,
-	.types = {NAMEARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8OID, INT8OID, FLOAT8OID},
+	.count = 7,
+	.types = {NAMEARRAYOID, TEXTARRAYOID, INT4ARRAYOID, INT8OID, INT8OID, FLOAT8OID, BOOLARRAYOID},
 	.table = "object"
 };
 
@@ -90,11 +93,11 @@ static OwnStatement find_places = {
 
 static OwnStatement find_next_due = {
 	.text = "SELECT pg_catalog.min(GREATEST(d.next_attempt_at, s.rest_until))"
-	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) AS s (server, state, rest_until), LATERAL"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($4)) AS s (server, state, rest_until, immutable), LATERAL"
 	" (SELECT q.next_attempt_at " DUE_OBJECTS " ORDER BY q.next_attempt_at LIMIT 1) AS d",
 	.result = SPI_OK_SELECT,
-	.count = 3,
-	.types = {NAMEARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID}
+	.count = 4,
+	.types = {NAMEARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, BOOLARRAYOID}
 };
 
 static OwnStatement shorten_leases = {
@@ -110,7 +113,8 @@ static OwnStatement shorten_leases = {
 };
 
 static OwnStatement record_stored = {
-	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL, stored_at = pg_catalog.now(),"
+	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL,"
+	" stored_at = CASE WHEN o.sha256 OPERATOR(pg_catalog.=) r.sha256 THEN pg_catalog.now() END,"
 	" etag = r.etag, attempts = 0, last_error = NULL,"
 	" state = CASE WHEN o.state OPERATOR(pg_catalog.=) 'pending' AND o.sha256 OPERATOR(pg_catalog.=) r.sha256"
 	" THEN 'stored' ELSE o.state END"
@@ -138,7 +142,8 @@ static OwnStatement record_deleted = {
 /* Those that are wanted again, meanwhile. */
 static OwnStatement record_emptied = {
 	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL, stored_at = NULL, etag = NULL,"
-	" attempts = 0, last_error = NULL FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (id, token)"
+	" tried = false, attempts = 0, last_error = NULL"
+	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (id, token)"
 	" WHERE o.id OPERATOR(pg_catalog.=) r.id AND o.lease_token OPERATOR(pg_catalog.=) r.token",
 	.result = SPI_OK_UPDATE,
 	.count = 2,
@@ -151,20 +156,28 @@ static OwnStatement record_emptied = {
 	"(CASE WHEN r.sha256 IS NULL THEN o.state OPERATOR(pg_catalog.=) 'deleting'" \
 	" ELSE o.state OPERATOR(pg_catalog.=) 'pending' AND o.sha256 OPERATOR(pg_catalog.=) r.sha256 END)"
 
+/*
+ * A deletion that has failed may have been done all the same, or may be done
+ * yet: what is there is not known any more, and nothing is put there at once.
+ */
 static OwnStatement record_failed = {
 	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL,"
+	" stored_at = CASE WHEN r.sha256 IS NOT NULL THEN o.stored_at END,"
 	" attempts = CASE WHEN NOT " THE_SAME " THEN o.attempts"
 	" WHEN r.counts THEN o.attempts ELSE GREATEST(o.attempts OPERATOR(pg_catalog.-) 1, 0) END,"
 	" next_attempt_at = CASE WHEN " THE_SAME " AND r.delay OPERATOR(pg_catalog.>) 0 THEN pg_catalog.now()"
-	" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => r.delay) ELSE o.next_attempt_at END,"
+	" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => r.delay)"
+	" WHEN r.sha256 IS NULL AND r.counts THEN GREATEST(o.next_attempt_at, pg_catalog.now()"
+	" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $8)) ELSE o.next_attempt_at END,"
 	" state = CASE WHEN " THE_SAME " AND r.is_dead THEN 'dead' ELSE o.state END,"
 	" last_error = CASE WHEN " THE_SAME " THEN COALESCE(r.message, o.last_error) ELSE o.last_error END"
 	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 	" pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) AS r (id, token, sha256, counts, is_dead, delay, message)"
 	" WHERE o.id OPERATOR(pg_catalog.=) r.id AND o.lease_token OPERATOR(pg_catalog.=) r.token",
 	.result = SPI_OK_UPDATE,
-	.count = 7,
-	.types = {INT8ARRAYOID, INT8ARRAYOID, BYTEAARRAYOID, BOOLARRAYOID, BOOLARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID},
+	.count = 8,
+	.types = {INT8ARRAYOID, INT8ARRAYOID, BYTEAARRAYOID, BOOLARRAYOID, BOOLARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID,
+	FLOAT8OID},
 	.table = "object"
 };
 
@@ -369,6 +382,8 @@ typedef struct Wanted
 	Datum	   *most;
 	Datum	   *rests;
 	bool	   *rests_null;
+	Datum	   *immutable;		/* only such objects: another server may have
+								 * put what is newer to the others */
 	int			count;
 } Wanted;
 
@@ -382,6 +397,7 @@ add_wanted(Wanted *wanted, ClaimStore *store, const char *state, int most)
 	wanted->most[i] = Int32GetDatum(most);
 	wanted->rests[i] = TimestampTzGetDatum(store->rest_until);
 	wanted->rests_null[i] = store->rest_until == 0;
+	wanted->immutable[i] = BoolGetDatum(!store->may_delete);
 }
 
 /* Of all stores, or of those that do not rest. */
@@ -395,6 +411,7 @@ make_wanted(Wanted *wanted, const ClaimStores *stores, bool resting, int most, i
 	wanted->most = (Datum *) palloc(sizeof(Datum) * size);
 	wanted->rests = (Datum *) palloc(sizeof(Datum) * size);
 	wanted->rests_null = (bool *) palloc(sizeof(bool) * size);
+	wanted->immutable = (Datum *) palloc(sizeof(Datum) * size);
 	wanted->count = 0;
 	for (int i = 0; i < stores->count; i++)
 	{
@@ -493,7 +510,7 @@ claim_objects(const ClaimStores *stores, PushObject **free, int most, int share)
 	int64		token = (int64) (pg_prng_uint64(&pg_global_prng_state) >> 1);
 	SPITupleTable *table;
 	Wanted		wanted;
-	Datum		values[6];
+	Datum		values[7];
 	int			count;
 
 	make_wanted(&wanted, stores, false, most, share);
@@ -505,6 +522,7 @@ claim_objects(const ClaimStores *stores, PushObject **free, int most, int share)
 	values[3] = Int64GetDatum(most);
 	values[4] = Int64GetDatum(token);
 	values[5] = Float8GetDatum(mediastore_transfer_timeout / 1000.0 + LEASE_SPARE);
+	values[6] = make_array(wanted.immutable, NULL, wanted.count, BOOLOID);
 	own_execute(&claim_due, values, NULL);
 	table = SPI_tuptable;
 	count = (int) SPI_processed;
@@ -512,7 +530,15 @@ claim_objects(const ClaimStores *stores, PushObject **free, int most, int share)
 		fill_object(free[i], i, token);
 	SPI_freetuptable(table);
 	if (count > 0)
+	{
+		/*
+		 * After a crash it must be known what may have been begun, and that
+		 * the rows are as they were seen to be: gone, say.  So this is no
+		 * commit that may be lost, as the others are.
+		 */
+		ForceSyncCommit();
 		fill_places(free, count);
+	}
 	return count;
 }
 
@@ -520,7 +546,7 @@ TimestampTz
 claim_next_due(const ClaimStores *stores)
 {
 	Wanted		wanted;
-	Datum		values[3];
+	Datum		values[4];
 	Datum		due;
 	bool		is_null;
 
@@ -530,6 +556,7 @@ claim_next_due(const ClaimStores *stores)
 	values[0] = make_array(wanted.servers, NULL, wanted.count, NAMEOID);
 	values[1] = make_array(wanted.states, NULL, wanted.count, TEXTOID);
 	values[2] = make_array(wanted.rests, wanted.rests_null, wanted.count, TIMESTAMPTZOID);
+	values[3] = make_array(wanted.immutable, NULL, wanted.count, BOOLOID);
 	own_execute(&find_next_due, values, NULL);
 	due = column(0, 1, &is_null);
 	SPI_freetuptable(SPI_tuptable);
@@ -638,7 +665,7 @@ write_deleted(Records *records)
 static void
 write_failed(Records *records)
 {
-	Datum		values[7];
+	Datum		values[8];
 
 	values[0] = make_array(records->ids, NULL, records->count, INT8OID);
 	values[1] = make_array(records->tokens, NULL, records->count, INT8OID);
@@ -647,6 +674,7 @@ write_failed(Records *records)
 	values[4] = make_array(records->dead, NULL, records->count, BOOLOID);
 	values[5] = make_array(records->delays, NULL, records->count, FLOAT8OID);
 	values[6] = make_array(records->texts, records->texts_null, records->count, TEXTOID);
+	values[7] = Float8GetDatum(TAKE_OVER_AFTER);
 	own_execute(&record_failed, values, NULL);
 }
 

@@ -45,8 +45,8 @@ typedef struct Queue
 
 /*
  * $1 system identifier, $2 database, $3 timeline of now.  Objects of a paused
- * store or of another database's are left alone; after a recovery, those to be
- * deleted are.
+ * store or of another database's are left alone; after a recovery, those are
+ * that are to be deleted, or put over what may be newer.
  */
 static OwnStatement count_queue = {
 	"SELECT (SELECT pg_catalog.count(*) FROM mediastore.change),"
@@ -60,10 +60,11 @@ static OwnStatement count_queue = {
 	"  o.state OPERATOR(pg_catalog.=) 'stored' AS is_unwritten,"
 	"  s.server IS NOT NULL AND (s.paused"
 	"   OR s.system_identifier OPERATOR(pg_catalog.<>) $1 OR s.database OPERATOR(pg_catalog.<>) $2"
-	"   OR (o.state OPERATOR(pg_catalog.=) 'deleting' AND s.timeline OPERATOR(pg_catalog.<>) $3)) AS is_left"
-	"  FROM (SELECT p.server, p.state, p.attempts, p.next_attempt_at FROM mediastore.object AS p"
+	"   OR ((o.state OPERATOR(pg_catalog.=) 'deleting' OR (o.state OPERATOR(pg_catalog.=) 'pending'"
+	"    AND NOT o.immutable)) AND s.timeline OPERATOR(pg_catalog.<>) $3)) AS is_left"
+	"  FROM (SELECT p.server, p.state, p.attempts, p.next_attempt_at, p.immutable FROM mediastore.object AS p"
 	"    WHERE p.state OPERATOR(pg_catalog.=) ANY ('{pending,deleting}'::pg_catalog.text[])"
-	"   UNION ALL SELECT p.server, p.state, p.attempts, p.next_attempt_at FROM mediastore.attachment AS a"
+	"   UNION ALL SELECT p.server, p.state, p.attempts, p.next_attempt_at, p.immutable FROM mediastore.attachment AS a"
 	"    JOIN mediastore.object AS p ON p.id OPERATOR(pg_catalog.=) a.object"
 	"    WHERE NOT a.written AND p.state OPERATOR(pg_catalog.=) 'stored') AS o"
 	"  LEFT JOIN mediastore.store AS s ON s.server OPERATOR(pg_catalog.=) o.server) AS q",

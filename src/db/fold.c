@@ -99,7 +99,8 @@ static OwnStatement insert_stores = {
 /*
  * An object that is being deleted, or may have been, is put again; one that
  * waits for that with its content still there is stored as it is.  One that
- * was given up gets another try.
+ * was given up gets another try.  What is there of another content is not what
+ * is wanted; but it stays if rows have nothing else.
  */
 static OwnStatement upsert_objects = {
 	.text = "INSERT INTO mediastore.object AS o"
@@ -112,12 +113,15 @@ static OwnStatement upsert_objects = {
 	" ON CONFLICT (server, key) DO UPDATE SET"
 	" state = CASE WHEN o.state" EQUAL "'deleting' AND o.sha256" EQUAL "excluded.sha256"
 	" AND o.stored_at IS NOT NULL AND o.lease_until IS NULL THEN 'stored' ELSE 'pending' END,"
+	" stored_at = CASE WHEN o.sha256" EQUAL "excluded.sha256 THEN o.stored_at END,"
 	" sha256 = excluded.sha256, bytes = excluded.bytes, content_type = excluded.content_type,"
 	" immutable = excluded.immutable, owner = excluded.owner, attempts = 0,"
 	" next_attempt_at = pg_catalog.now(), last_error = NULL"
 	" WHERE excluded.state OPERATOR(pg_catalog.<>) 'dead'"
 	" AND (o.sha256 OPERATOR(pg_catalog.<>) excluded.sha256"
-	" OR o.state" EQUAL "ANY ('{deleting,dead}'::pg_catalog.text[]))",
+	" OR o.state" EQUAL "ANY ('{deleting,dead}'::pg_catalog.text[]))"
+	" AND (o.sha256" EQUAL "excluded.sha256 OR NOT EXISTS (SELECT FROM mediastore.attachment AS t"
+	" WHERE t.object" EQUAL "o.id AND t.offloaded))",
 	.result = SPI_OK_INSERT, .count = 1, .types = {INT8ARRAYOID}, .table = "object"
 };
 
@@ -141,6 +145,7 @@ static OwnStatement attach_places = {
 static OwnStatement clear_new_key = {
 	.text = "DELETE FROM mediastore.attachment AS t USING mediastore.change AS c"
 	" WHERE c.id" EQUAL "$1 AND t.relation" EQUAL "c.relation AND t.row_key" EQUAL "c.new_key"
+	" AND c.row_key OPERATOR(pg_catalog.<>) c.new_key"
 	" AND t.column_name" EQUAL "c.column_name RETURNING t.object",
 	.result = SPI_OK_DELETE_RETURNING, .count = 1, .types = {INT8OID}, .table = "attachment"
 };
@@ -185,10 +190,13 @@ static OwnStatement rename_column = {
 	" WHERE o.id" EQUAL "ANY ($1) AND NOT EXISTS" \
 	" (SELECT FROM mediastore.attachment AS t WHERE t.object" EQUAL "o.id)"
 
-/* $1: objects that lost an attachment. */
+/*
+ * $1: objects that lost an attachment.  One whose transfer has failed may be at
+ * the store all the same, however many attempts it was given back.
+ */
 static OwnStatement forget_untried = {
 	.text = "DELETE FROM mediastore.object AS o" WITHOUT_ATTACHMENT
-	" AND o.attempts" EQUAL "0 AND o.stored_at IS NULL AND o.lease_until IS NULL",
+	" AND NOT o.tried AND o.lease_until IS NULL",
 	.result = SPI_OK_DELETE, .count = 1, .types = {INT8ARRAYOID}, .table = "object"
 };
 

@@ -40,8 +40,10 @@ CREATE TABLE mediastore.object (
 	etag pg_catalog.text,
 	last_error pg_catalog.text,
 	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
-	-- when some content was last put there; null: none ever was
+	-- when this content was last put there; null: it may not be there
 	stored_at pg_catalog.timestamptz,
+	-- it may have been put there, whether that is known or not, and not deleted since
+	tried pg_catalog.bool NOT NULL DEFAULT false,
 	CONSTRAINT object_state CHECK (state OPERATOR(pg_catalog.=) ANY ('{pending,stored,deleting,dead}'::pg_catalog.text[])),
 	CONSTRAINT object_key UNIQUE (server, key)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500);

@@ -22,6 +22,7 @@
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
+#include "storage/itemptr.h"
 #include "utils/array.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
@@ -125,11 +126,19 @@ extern ArrayType *push_row_key(Relation relation, TupleTableSlot *slot);
  */
 extern void push_row(Relation relation, const PushColumn *column, TupleTableSlot *slot);
 
+/* A row, and a column of it, to which is written back what has become of its value. */
+typedef struct PushWritingBack
+{
+	Oid			relation;
+	ItemPointerData place;		/* of the row as it was before */
+	const char *column;
+} PushWritingBack;
+
 /*
- * Set while this process writes back to a row what has become of its value:
- * the triggers do nothing then.
+ * Set while this process does that: the trigger does nothing for it.  What the
+ * table's own triggers do then is as anything they do.
  */
-extern bool push_writing_back;
+extern PushWritingBack *push_writing_back;
 
 typedef struct Change
 {

@@ -41,7 +41,11 @@ typedef struct PushRun
 	PushColumn	column;
 } PushRun;
 
-/* mediastore.is_attached(oid, name, name, variadic "any") returns bool */
+/*
+ * What was offloaded is attached wherever it is: the row has but a thumbnail.
+ *
+ * mediastore.is_attached(oid, name, name, variadic "any") returns bool
+ */
 Datum
 media_is_attached(PG_FUNCTION_ARGS)
 {
@@ -49,7 +53,7 @@ media_is_attached(PG_FUNCTION_ARGS)
 		.text = "SELECT FROM mediastore.attachment AS t"
 		" JOIN mediastore.object AS o ON o.id" EQUAL "t.object"
 		" WHERE t.relation" EQUAL "$1 AND t.row_key" EQUAL "$2 AND t.column_name" EQUAL "$3"
-		" AND o.server" EQUAL "$4 LIMIT 1",
+		" AND (o.server" EQUAL "$4 OR t.offloaded) LIMIT 1",
 		.result = SPI_OK_SELECT, .count = 4, .types = {OIDOID, TEXTARRAYOID, NAMEOID, NAMEOID}
 	};
 	Oid			relation = PG_GETARG_OID(0);

@@ -41,7 +41,7 @@
 
 PG_FUNCTION_INFO_V1(media_push_trigger);
 
-bool		push_writing_back = false;
+PushWritingBack *push_writing_back = NULL;
 
 /* What this session has read of a trigger. */
 typedef struct KnownTrigger
@@ -450,6 +450,45 @@ same_pointer(Datum one, Datum other)
 		memcmp(pointer, other_pointer, VARSIZE_EXTERNAL(pointer)) == 0;
 }
 
+/*
+ * Raises if what is an element now was another one before, which is not there
+ * any more.  Of what was offloaded the row has but a thumbnail: that would be
+ * taken for a new picture, and the picture itself be deleted.
+ */
+static void
+refuse_moved(const Row *row, int index, Value *value, Datum before, Datum now)
+{
+	PictureArray old_array;
+	PictureArray array;
+
+	if (!array_try_open(&old_array, before))
+		return;
+	array_open(&array, now);
+	for (int i = 0; i < old_array.count; i++)
+	{
+		Value		old_value;
+		Value		stays;
+		bool		was_null;
+		bool		is_null = true;
+
+		CHECK_FOR_INTERRUPTS();
+		array_next(&old_array, &old_value, &was_null);
+		if (i < array.count)
+			array_next(&array, &stays, &is_null);
+		if (was_null || i == index || !value_equal(&old_value, value) ||
+			(!is_null && value_equal(&old_value, &stays)))
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("element %d of column \"%s\" cannot become element %d", i + 1,
+						row->column_name, index + 1),
+				 errdetail("Its picture may be at the store only, with a thumbnail left in the row."),
+				 errhint("Get the pictures with media_fetch and set them anew.")));
+	}
+	array_close(&old_array);
+	array_close(&array);
+}
+
 /* Writes down which elements of an array are others than before. */
 static void
 compare_arrays(Row *row, Datum before, Datum now)
@@ -476,7 +515,11 @@ compare_arrays(Row *row, Datum before, Datum now)
 			array_next(&array, &value, &is_null);
 
 		if (!is_null && (was_null || !value_equal(&old_value, &value)))
+		{
+			if (row->column->offload == PUSH_OFFLOAD_THUMBNAIL)
+				refuse_moved(row, i, &value, before, now);
 			append_value(row, i + 1, &value);
+		}
 		/* of an element that was offloaded, null is all there was */
 		else if (is_null && (!was_null ||
 							 (row->column->offload != PUSH_OFFLOAD_NONE && i >= array.count)))
@@ -485,6 +528,17 @@ compare_arrays(Row *row, Datum before, Datum now)
 	if (old_count > 0)
 		array_close(&old_array);
 	array_close(&array);
+}
+
+/* Whether this is what is being written back to a row. */
+static bool
+is_write_back(const Row *row, TupleTableSlot *before)
+{
+	PushWritingBack *back = push_writing_back;
+
+	return back != NULL && back->relation == RelationGetRelid(row->relation) &&
+		ItemPointerEquals(&back->place, &before->tts_tid) &&
+		strcmp(back->column, row->column_name) == 0;
 }
 
 /* --- the trigger ---------------------------------------------------------- */
@@ -614,8 +668,6 @@ media_push_trigger(PG_FUNCTION_ARGS)
 	Row			row;
 
 	check_call(fcinfo);
-	if (push_writing_back)
-		return PointerGetDatum(NULL);
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 	{
 		truncated(data);
@@ -648,9 +700,9 @@ media_push_trigger(PG_FUNCTION_ARGS)
 		return PointerGetDatum(NULL);
 	}
 	row.key = read_key(&row, row.slot);
-	if (TRIGGER_FIRED_BY_UPDATE(data->tg_event))
-		row_updated(&row, data->tg_trigslot);
-	else
+	if (!TRIGGER_FIRED_BY_UPDATE(data->tg_event))
 		append(&row, 'd', -1);
+	else if (!is_write_back(&row, data->tg_trigslot))
+		row_updated(&row, data->tg_trigslot);
 	return PointerGetDatum(NULL);
 }

@@ -272,6 +272,49 @@ source_failed(PushObject *object)
 	}
 }
 
+/* Has an object sent (again) as its request says by now. */
+static void
+go_on(PushObject *object)
+{
+	object->claimed_at = GetCurrentTimestamp();
+	object->stage = PUSH_READY;
+}
+
+/*
+ * By an object's key there is something at the store.  It is taken to be what
+ * was to be put there only if it says so itself; else it is put over it.
+ */
+static void
+take_existing(PushObject *object, const CourierEvent *event)
+{
+	bool		same = event->status == COURIER_OK && event->length == object->bytes;
+	bool		has_sum = false;
+	ListCell   *cell;
+
+	foreach(cell, event->metadata)
+	{
+		const CourierMeta *meta = (const CourierMeta *) lfirst(cell);
+		uint8		sha256[sizeof(object->sha256)];
+
+		if (strcmp(meta->name, "sha256") == 0 && strlen(meta->value) == 2 * sizeof(sha256) &&
+			strspn(meta->value, "0123456789abcdef") == 2 * sizeof(sha256))
+		{
+			(void) hex_decode(meta->value, 2 * sizeof(sha256), (char *) sha256);
+			has_sum = memcmp(sha256, object->sha256, sizeof(sha256)) == 0;
+		}
+	}
+	if (same && has_sum)
+	{
+		if (event->etag != NULL)
+			object->etag = MemoryContextStrdup(object->memory, event->etag);
+		push_end(object, PUSH_DONE, 0, NULL);
+		return;
+	}
+	object->request.operation = COURIER_PUT;
+	object->request.if_none_match = false;
+	go_on(object);
+}
+
 /* A transfer has ended. */
 void
 push_take_result(PushObject *object, const CourierEvent *event)
@@ -284,11 +327,31 @@ push_take_result(PushObject *object, const CourierEvent *event)
 	{
 		case COURIER_OK:
 		case COURIER_ABSENT:
-		case COURIER_EXISTS:
 			object->store_works = true;
+			if (object->request.operation == COURIER_HEAD)
+			{
+				take_existing(object, event);
+				break;
+			}
+			/* nothing is put where there is nothing */
+			if (event->status == COURIER_ABSENT && !object->is_delete)
+			{
+				fail_object(object, claim_back_off(object->attempts), message);
+				break;
+			}
 			if (event->etag != NULL)
 				object->etag = MemoryContextStrdup(object->memory, event->etag);
 			push_end(object, PUSH_DONE, 0, NULL);
+			break;
+		case COURIER_EXISTS:
+			object->store_works = true;
+			if (object->request.if_none_match)
+			{
+				object->request.operation = COURIER_HEAD;
+				go_on(object);
+			}
+			else
+				fail_object(object, claim_back_off(object->attempts), message);
 			break;
 		case COURIER_REFUSED:
 			object->store_works = true;

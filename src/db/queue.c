@@ -39,8 +39,11 @@ static OwnStatement retry_object = {
 	.result = SPI_OK_UPDATE, .count = 1, .types = {INT8OID}, .table = "object"
 };
 
+/* $1: an object.  One that was given up, or whose server is gone for good. */
 static OwnStatement discard_object = {
-	.text = "DELETE FROM mediastore.object AS o WHERE o.id" EQUAL "$1 AND o.state" EQUAL "'dead'",
+	.text = "DELETE FROM mediastore.object AS o WHERE o.id" EQUAL "$1 AND (o.state" EQUAL "'dead'"
+	" OR (o.state OPERATOR(pg_catalog.<>) 'stored' AND NOT EXISTS"
+	" (SELECT FROM pg_catalog.pg_foreign_server AS f WHERE f.srvname" EQUAL "o.server)))",
 	.result = SPI_OK_DELETE, .count = 1, .types = {INT8OID}, .table = "object"
 };
 

@@ -34,7 +34,7 @@ CREATE FUNCTION @extschema@.media_discard(object pg_catalog.int8) RETURNS pg_cat
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'media_discard';
 COMMENT ON FUNCTION @extschema@.media_discard(pg_catalog.int8) IS
-	'forgets an object that was given up, and that rows refer to it; what may be at the store stays; false if none of that number is dead';
+	'forgets an object that was given up, and that rows refer to it; what may be at the store stays; false if none of that number is dead, or waits for a server that was dropped';
 REVOKE ALL ON FUNCTION @extschema@.media_discard(pg_catalog.int8) FROM PUBLIC;
 
 CREATE FUNCTION @extschema@.media_pause(server pg_catalog.name) RETURNS pg_catalog.void
@@ -69,7 +69,7 @@ CREATE FUNCTION mediastore.is_attached(
 	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE COST 1000
 	AS 'MODULE_PATHNAME', 'media_is_attached';
 COMMENT ON FUNCTION mediastore.is_attached(pg_catalog.oid, pg_catalog.name, pg_catalog.name, "any") IS
-	'whether a row of one''s own table, by its primary key, refers to an object at a server';
+	'whether a row of one''s own table, by its primary key, refers to an object at a server, or has nothing else';
 
 CREATE PROCEDURE @extschema@.media_push_existing(
 	relation pg_catalog.regclass,

@@ -45,6 +45,9 @@ extern void transfer_put(const StoreServer *store, CourierRequest *request, Valu
  */
 extern bytea *transfer_get(const StoreServer *store, const char *key);
 
+/* Computes the SHA-256 (32 bytes) of an object's content; false if there is none. */
+extern bool transfer_sha256(const StoreServer *store, const char *key, uint8 *sha256);
+
 /* Asks for an object; false if there is none. */
 extern bool transfer_head(const StoreServer *store, const char *key, CourierEvent *result);
 

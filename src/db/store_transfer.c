@@ -7,6 +7,8 @@
  */
 #include "postgres.h"
 
+#include "common/cryptohash.h"
+#include "common/sha2.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
@@ -216,6 +218,57 @@ transfer_get(const StoreServer *store, const char *key)
 		courier_raise(store, key, &result);
 	SET_VARSIZE(growing.bytes, VARHDRSZ + growing.length);
 	return growing.bytes;
+}
+
+typedef struct HashedBytes
+{
+	pg_cryptohash_ctx *hash;
+	uint8	   *bytes;			/* COURIER_SLOT_SIZE of them */
+} HashedBytes;
+
+static void
+hash_failed(pg_cryptohash_ctx *hash)
+{
+	elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(hash));
+}
+
+static void
+hash_bytes(const CourierEvent *event, void *context)
+{
+	HashedBytes *hashed = (HashedBytes *) context;
+
+	courier_read(event, 0, hashed->bytes, (size_t) event->length);
+	courier_taken(event);
+	if (pg_cryptohash_update(hashed->hash, hashed->bytes, (size_t) event->length) < 0)
+		hash_failed(hashed->hash);
+}
+
+bool
+transfer_sha256(const StoreServer *store, const char *key, uint8 *sha256)
+{
+	CourierRequest request;
+	CourierEvent result;
+	HashedBytes hashed;
+
+	memset(&request, 0, sizeof(request));
+	request.operation = COURIER_GET;
+	request.key = key;
+	hashed.bytes = palloc(COURIER_SLOT_SIZE);
+	hashed.hash = pg_cryptohash_create(PG_SHA256);
+	if (hashed.hash == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	if (pg_cryptohash_init(hashed.hash) < 0)
+		hash_failed(hashed.hash);
+	transfer(store, &request, hash_bytes, &hashed, &result);
+	if (pg_cryptohash_final(hashed.hash, sha256, PG_SHA256_DIGEST_LENGTH) < 0)
+		hash_failed(hashed.hash);
+	pg_cryptohash_free(hashed.hash);
+	pfree(hashed.bytes);
+	if (result.status == COURIER_ABSENT)
+		return false;
+	if (result.status != COURIER_OK)
+		courier_raise(store, key, &result);
+	return true;
 }
 
 /* --- head, delete ---------------------------------------------------------- */

@@ -86,7 +86,7 @@ set_settings(void)
 #if PG_VERSION_NUM >= 170000
 		{"transaction_timeout", "0"},
 #endif
-		/* the last of its notes may be lost: it then does something twice */
+		/* the last of what it records may be lost: it then does something twice */
 		{"synchronous_commit", "off"},
 		{"application_name", "mediastore worker"}
 	};

@@ -29,7 +29,7 @@ CREATE VIEW mediastore.worker AS
 				WHEN s.rest_until OPERATOR(pg_catalog.>) pg_catalog.clock_timestamp()
 					THEN pg_catalog.concat('rests until ', s.rest_until, ' after an error')
 				WHEN s.timeline OPERATOR(pg_catalog.<>) w.timeline
-					THEN 'the server was promoted or recovered, and another one may use the objects: deletions wait for media_adopt'
+					THEN 'the server was promoted or recovered, and another one may use the objects: deletions, and keys that do not name their content, wait for media_adopt'
 				END) AS waiting,
 		COALESCE(
 			(SELECT pg_catalog.min(GREATEST(o.next_attempt_at, s.rest_until)) FROM mediastore.object AS o

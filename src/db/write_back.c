@@ -95,7 +95,7 @@ static OwnStatement find_swept = {
 static OwnStatement find_elements = {
 	.text = "SELECT a.index, a.object, o.server, o.key, o.sha256, o.bytes, o.owner::pg_catalog.oid,"
 	" o.state OPERATOR(pg_catalog.=) 'stored', a.written,"
-	" CASE WHEN o.attempts OPERATOR(pg_catalog.>) 0 THEN o.next_attempt_at END"
+	" CASE WHEN o.attempts OPERATOR(pg_catalog.>) 0 THEN o.next_attempt_at END, a.offloaded"
 	" FROM mediastore.attachment AS a JOIN mediastore.object AS o ON o.id OPERATOR(pg_catalog.=) a.object"
 	" WHERE a.relation OPERATOR(pg_catalog.=) $1 AND a.row_key OPERATOR(pg_catalog.=) $2"
 	" AND a.column_name OPERATOR(pg_catalog.=) $3 ORDER BY a.index",
@@ -176,7 +176,7 @@ write_back_forget(void)
 	sweeping = false;
 	come_back = 0;
 	swept_at = 0;
-	push_writing_back = false;
+	push_writing_back = NULL;
 }
 
 static bool
@@ -417,6 +417,7 @@ read_elements(WriteBack *telling, bool *had_failed)
 		element->owner = DatumGetObjectId(SPI_getbinval(tuple, descriptor, 7, &is_null));
 		is_ready = is_ready && DatumGetBool(SPI_getbinval(tuple, descriptor, 8, &is_null));
 		is_written = is_written && DatumGetBool(SPI_getbinval(tuple, descriptor, 9, &is_null));
+		element->offloaded = DatumGetBool(SPI_getbinval(tuple, descriptor, 11, &is_null));
 		again = SPI_getbinval(tuple, descriptor, 10, &is_null);
 		if (!is_null)
 		{
@@ -505,7 +506,7 @@ tell(const WriteBackTarget *target, List **senders)
 	message = find_urls(&telling, senders);
 	if (message == NULL && !subtransaction_try(work, &telling, &error))
 	{
-		push_writing_back = false;
+		push_writing_back = NULL;
 		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 			telling.state = WRITE_BACK_LOCKED;
 		else

@@ -15,9 +15,11 @@
 #include "utils/builtins.h"
 #include "utils/rel.h"
 
+#include "claim.h"
 #include "compat.h"
 #include "compress.h"
 #include "options.h"
+#include "own_tables.h"
 #include "row_key.h"
 #include "write_back_row.h"
 
@@ -108,7 +110,7 @@ is_unchanged(WriteBack *telling, bool is_array, Datum content)
 			same = element == NULL;
 		else
 		{
-			same = element != NULL && has_content(&value, element);
+			same = element != NULL && (element->offloaded || has_content(&value, element));
 			value_release(&value);
 			found++;
 		}
@@ -176,7 +178,7 @@ make_thumbnail(Value *value)
 
 /* The column with thumbnails in it, as bytea or bytea[]. */
 static Datum
-make_thumbnails(bool is_array, Datum content)
+make_thumbnails(WriteBack *telling, bool is_array, Datum content)
 {
 	PictureArray array;
 	Value		value;
@@ -196,10 +198,12 @@ make_thumbnails(bool is_array, Datum content)
 	nulls = (bool *) palloc(sizeof(bool) * Max(array.count, 1));
 	for (int i = 0; i < array.count; i++)
 	{
+		WriteBackElement *element = find_element(telling, i + 1);
+
 		array_next(&array, &value, &nulls[i]);
 		if (nulls[i])
 			continue;
-		small = make_thumbnail(&value);
+		small = element != NULL && element->offloaded ? NULL : make_thumbnail(&value);
 		pictures[i] = PointerGetDatum(small == NULL ? value_copy(&value) : small);
 	}
 	result = array.count == 0 ? content :
@@ -225,6 +229,9 @@ static void
 update_row(Relation relation, ItemPointer place, const PushColumn *column, const char *name,
 		   bool has_url, Datum url, Datum content)
 {
+	PushWritingBack back = {
+		.relation = RelationGetRelid(relation),.place = *place,.column = name
+	};
 	Oid			types[3] = {TIDOID, column->is_array ? TEXTARRAYOID : TEXTOID,
 	column->is_array ? BYTEAARRAYOID : BYTEAOID};
 	Datum		values[3] = {PointerGetDatum(place), url, content};
@@ -245,14 +252,68 @@ update_row(Relation relation, ItemPointer place, const PushColumn *column, const
 		appendStringInfo(&text, "%s%s = $3", separator, quote_identifier(name));
 	appendStringInfoString(&text, " WHERE t.ctid OPERATOR(pg_catalog.=) $1");
 
-	push_writing_back = true;
+	push_writing_back = &back;
 	execute(text.data, 3, types, values, nulls, SPI_OK_UPDATE);
-	push_writing_back = false;
+	push_writing_back = NULL;
 	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("row was not updated"),
 				 errdetail("A trigger, a rule or a policy of the table prevented it.")));
+}
+
+/*
+ * $1: a table, $2: the key of a row in it.  A row if a change of that waits to
+ * be folded; or if so many wait that looking for it would take long.
+ */
+static OwnStatement find_unfolded = {
+	.text = "SELECT WHERE EXISTS (SELECT FROM mediastore.change OFFSET 1000)"
+	" OR EXISTS (SELECT FROM mediastore.change AS c WHERE c.relation OPERATOR(pg_catalog.=) $1"
+	" AND (c.row_key IS NULL OR c.row_key OPERATOR(pg_catalog.=) $2"
+	" OR c.new_key OPERATOR(pg_catalog.=) $2))",
+	.result = SPI_OK_SELECT,
+	.count = 2,
+	.types = {REGCLASSOID, TEXTARRAYOID}
+};
+
+/* $1: objects, which stay as they are until the transaction ends. */
+static OwnStatement find_not_stored = {
+	.text = "SELECT FROM (SELECT o.state FROM mediastore.object AS o"
+	" WHERE o.id OPERATOR(pg_catalog.=) ANY ($1) FOR SHARE NOWAIT) AS l"
+	" WHERE l.state OPERATOR(pg_catalog.<>) 'stored'",
+	.result = SPI_OK_SELECT,
+	.count = 1,
+	.types = {INT8ARRAYOID}
+};
+
+/*
+ * Whether the row, which is locked, can do without its bytes: the objects that
+ * have them are there, and are those it refers to.  A change that is not folded
+ * yet may have it refer to another, of the same content but of another key, that
+ * is to be made of these bytes; the one that has them is deleted then.
+ */
+static bool
+can_offload(const WriteBack *telling)
+{
+	Datum		values[2];
+	int64	   *ids = (int64 *) palloc(sizeof(int64) * Max(telling->count, 1));
+	bool		found;
+
+	values[0] = ObjectIdGetDatum(telling->target->relation);
+	values[1] = PointerGetDatum(telling->target->row_key);
+	own_execute(&find_unfolded, values, NULL);
+	found = SPI_processed > 0;
+	SPI_freetuptable(SPI_tuptable);
+	if (found)
+		return false;
+
+	for (int i = 0; i < telling->count; i++)
+		ids[i] = telling->elements[i].object;
+	values[0] = claim_int8_array(ids, telling->count);
+	own_execute(&find_not_stored, values, NULL);
+	found = SPI_processed > 0;
+	SPI_freetuptable(SPI_tuptable);
+	return !found;
 }
 
 WriteBackState
@@ -285,11 +346,16 @@ write_back_row(WriteBack *telling, const SourceRow *row, const PushColumn *colum
 		SPI_freetuptable(table);
 		return WRITE_BACK_DONE;
 	}
+	if (column->offload != PUSH_OFFLOAD_NONE && !can_offload(telling))
+	{
+		SPI_freetuptable(table);
+		return WRITE_BACK_LOCKED;
+	}
 
 	has_url = column->url_number != InvalidAttrNumber &&
 		make_url(telling, row->is_array, content, &url);
 	if (column->offload == PUSH_OFFLOAD_THUMBNAIL)
-		small = make_thumbnails(row->is_array, content);
+		small = make_thumbnails(telling, row->is_array, content);
 	if (has_url || column->offload != PUSH_OFFLOAD_NONE)
 	{
 		update_row(row->relation, &place, column, name, has_url, url, small);

@@ -32,6 +32,7 @@ typedef struct WriteBackElement
 	uint8		sha256[PG_SHA256_DIGEST_LENGTH];
 	uint64		bytes;
 	Oid			owner;
+	bool		offloaded;		/* the row has but what was left of it */
 	const char *url;			/* or NULL */
 } WriteBackElement;
 
