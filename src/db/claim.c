@@ -327,7 +327,10 @@ claim_rest(const char *server, const char *message, int retry_after)
 		SPI_freetuptable(SPI_tuptable);
 	}
 	else
+	{
+		SPI_freetuptable(SPI_tuptable);
 		claim_note(server, message);
+	}
 }
 
 void

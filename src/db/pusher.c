@@ -11,13 +11,10 @@
  */
 #include "postgres.h"
 
-#include "access/xlog.h"
 #include "executor/spi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
-#include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -30,14 +27,12 @@
 #include "own_tables.h"
 #include "push.h"
 #include "pusher.h"
+#include "pusher_objects.h"
 #include "pusher_transaction.h"
 #include "sender.h"
 #include "source.h"
 #include "subtransaction.h"
 #include "write_back.h"
-
-/* Objects that are ready, running or to be recorded, at most. */
-#define MOST_OBJECTS	(4 * COURIER_TRANSFERS)
 
 /* Results are recorded when there are so many, or when one is so old (ms). */
 #define RECORDED_AT_ONCE	16
@@ -45,21 +40,10 @@
 
 /* Changes that are folded at once, and in a round. */
 #define FOLDED_AT_ONCE	500
-#define FOLDED_IN_ROUND 2000
-
-/* What was claimed so long ago (ms) is not begun any more. */
-#define LONGEST_READY	(30 * 1000)
+#define FOLDED_IN_ROUND 500
 
 /* A round that has nothing to do looks at the queue so often, if asked (ms). */
 #define LOOK_AGAIN		1000
-
-/* How soon what could not be read for a lock is tried again, in seconds. */
-#define LOCKED_DELAY	1.0
-
-/* How often a place that does not hold the bytes is asked for them. */
-#define MISSING_TRIES	3
-#define MISSING_DELAY	0.2
-#define MISSING_MESSAGE	"no row holds the value any more"
 
 /*
  * The lock's numbers; the last is one that the SQL functions for advisory locks
@@ -75,20 +59,8 @@ typedef struct Want
 	PushObject *object;			/* NULL: its transfer has ended */
 } Want;
 
-/* A store that has failed, which is not recorded yet. */
-typedef struct Failure
-{
-	NameData	server;
-	char		message[1000];
-	int			retry_after;	/* seconds, or -1 */
-} Failure;
-
-static Failure failures[8];
-static int	failure_count = 0;
-
 static MemoryContext pusher_memory = NULL;
 static MemoryContext round_memory = NULL;	/* reset with each round */
-static PushObject objects[MOST_OBJECTS];
 static Want wants[COURIER_SLOTS];
 static int	want_count = 0;
 
@@ -96,86 +68,24 @@ static bool is_locked = false;
 static bool has_taken_over = false;
 static bool look_wanted = true; /* at the queue: somebody has woken us, say */
 static bool more_due = false;	/* the last claim took all that it could */
-static bool stores_failed = false;	/* a store has failures to be taken back */
 static TimestampTz taken_over_until = 0;
 static TimestampTz next_due = 0;
 static TimestampTz looked_at = 0;
-static TimestampTz ended_since = 0; /* the oldest result not recorded */
 
-/* --- objects -------------------------------------------------------------- */
-
-static int
-count_stage(PushStage stage)
-{
-	int			count = 0;
-
-	for (int i = 0; i < MOST_OBJECTS; i++)
-	{
-		if (objects[i].stage == stage)
-			count++;
-	}
-	return count;
-}
-
-/* Makes an object free, for another one. */
-static void
-free_object(PushObject *object)
-{
-	MemoryContext memory = object->memory;
-
-	if (object->stage == PUSH_FREE)
-		return;
-	MemoryContextReset(memory);
-	memset(object, 0, sizeof(*object));
-	object->memory = memory;
-}
-
-static PushObject *
-find_transfer(uint32 transfer)
-{
-	for (int i = 0; i < MOST_OBJECTS; i++)
-	{
-		if (objects[i].stage == PUSH_RUNNING && objects[i].transfer == transfer)
-			return &objects[i];
-	}
-	return NULL;
-}
-
-/* A try has ended; message is copied. */
-static void
-end_object(PushObject *object, PushOutcome outcome, double delay, const char *message)
-{
-	object->outcome = outcome;
-	object->delay = delay;
-	object->message = message == NULL ? NULL : MemoryContextStrdup(object->memory, message);
-	object->stage = PUSH_ENDED;
-	if (ended_since == 0)
-		ended_since = GetCurrentTimestamp();
-}
-
-/* A failure that counts: later again, or given up. */
-static void
-fail_object(PushObject *object, double delay, const char *message)
-{
-	end_object(object, object->attempts >= mediastore_max_attempts ? PUSH_DEAD : PUSH_RETRY,
-			   delay, message);
-}
+/* --- what is under way ---------------------------------------------------- */
 
 /* Forgets all: what is leased is tried again when the leases end. */
 static void
 forget_all(void)
 {
 	courier_abandon();
-	for (int i = 0; i < MOST_OBJECTS; i++)
-		free_object(&objects[i]);
+	push_forget();
 	want_count = 0;
-	ended_since = 0;
 	look_wanted = true;
 	write_back_forget();
 	more_due = false;
 	has_taken_over = false;
 	next_due = 0;
-	failure_count = 0;
 }
 
 /* --- transactions --------------------------------------------------------- */
@@ -317,98 +227,6 @@ read_values(void)
 
 /* --- claiming ------------------------------------------------------------- */
 
-/* A store that can't be used: all of it, or by this owner. */
-static void
-cannot_send(PushObject *object, Sender *sender)
-{
-	const char *server = NameStr(object->server);
-	double		delay = 0;
-
-	if (sender->is_owners)
-		delay = sender->is_noted ? sender->delay : sender_trouble(server, object->owner);
-	end_object(object, PUSH_POSTPONE, delay, sender->error->message);
-	if (sender->is_noted)
-		return;
-	sender->is_noted = true;
-	sender->delay = delay;
-	stores_failed = true;
-	if (sender->is_owners)
-		claim_note(server, sender->error->message);
-	else
-		claim_rest(server, sender->error->message, -1);
-}
-
-static void
-add_metadata(CourierMeta *metadata, int *count, const char *name, const char *value)
-{
-	metadata[*count].name = name;
-	metadata[*count].value = value;
-	(*count)++;
-}
-
-/* Makes the request for an object that is claimed. */
-static void
-make_request(PushObject *object, const Sender *sender)
-{
-	const StoreServer *store = sender->store;
-	MemoryContext old = MemoryContextSwitchTo(object->memory);
-	CourierRequest *request = &object->request;
-
-	request->store = sender->number;
-	request->operation = object->is_delete ? COURIER_DELETE : COURIER_PUT;
-	if (!object->is_delete)
-	{
-		CourierMeta *metadata = (CourierMeta *)
-			palloc(sizeof(CourierMeta) * (list_length(store->metadata) + 2));
-		char	   *hex = (char *) palloc(2 * sizeof(object->sha256) + 1);
-		int			count = 0;
-		ListCell   *cell;
-
-		hex[hex_encode((const char *) object->sha256, sizeof(object->sha256), hex)] = '\0';
-		request->length = object->bytes;
-		request->sha256 = object->sha256;
-		request->content_type = object->content_type != NULL ? object->content_type :
-			"application/octet-stream";
-		request->cache_control = store->cache_control != NULL ? pstrdup(store->cache_control) :
-			object->immutable ? "public, max-age=31536000, immutable" : "public, max-age=3600";
-		add_metadata(metadata, &count, "mediastore",
-					 psprintf(UINT64_FORMAT "/%u", GetSystemIdentifier(), MyDatabaseId));
-		add_metadata(metadata, &count, "sha256", hex);
-		foreach(cell, store->metadata)
-		{
-			const StoreMeta *given = (const StoreMeta *) lfirst(cell);
-
-			if (strcmp(given->name, "mediastore") != 0 && strcmp(given->name, "sha256") != 0)
-				add_metadata(metadata, &count, pstrdup(given->name), pstrdup(given->value));
-		}
-		request->metadata = metadata;
-		request->metadata_count = count;
-		request->if_none_match = store->if_none_match && object->immutable;
-	}
-	MemoryContextSwitchTo(old);
-}
-
-/* What is claimed can be sent, or has ended already. */
-static void
-prepare_objects(PushObject **claimed, int count)
-{
-	List	   *senders = NIL;
-
-	for (int i = 0; i < count; i++)
-	{
-		PushObject *object = claimed[i];
-		Sender	   *sender = sender_find(&senders, NameStr(object->server), object->owner, true);
-
-		if (sender->store == NULL)
-			cannot_send(object, sender);
-		else if (!object->is_delete && !object->has_place)
-			end_object(object, object->attempts < MISSING_TRIES ? PUSH_RETRY : PUSH_DEAD, MISSING_DELAY,
-					   MISSING_MESSAGE);
-		else
-			make_request(object, sender);
-	}
-}
-
 /* How many are claimed ahead of those that are sent at once. */
 static int
 most_ready(void)
@@ -421,17 +239,17 @@ static void
 claim_more(void)
 {
 	int			most = Min(mediastore_push_concurrency, COURIER_TRANSFERS) + most_ready();
-	int			room = most - count_stage(PUSH_READY) - count_stage(PUSH_RUNNING);
+	int			room = most - push_count(PUSH_READY) - push_count(PUSH_RUNNING);
 	TimestampTz now = GetCurrentTimestamp();
-	PushObject *free[MOST_OBJECTS];
+	PushObject *free[PUSH_OBJECTS];
 	ClaimStores stores;
 	int			count = 0;
 
 	claim_read_stores(&stores);
-	stores_failed = stores.any_failed;
-	for (int i = 0; i < MOST_OBJECTS; i++)
+	push_stores_failed = stores.any_failed;
+	for (int i = 0; i < PUSH_OBJECTS; i++)
 	{
-		PushObject *object = &objects[i];
+		PushObject *object = &push_objects[i];
 
 		if (object->stage == PUSH_READY || object->stage == PUSH_RUNNING)
 		{
@@ -445,16 +263,24 @@ claim_more(void)
 	}
 	if (count > 0)
 	{
+		int			asked = count;
+
 		count = claim_objects(&stores, free, count, most * 3 / 4);
-		prepare_objects(free, count);
+		push_prepare(free, count);
+		if (count == asked)
+		{
+			more_due = true;
+			next_due = 0;
+			return;
+		}
 	}
 
 	next_due = claim_next_due(&stores);
 	more_due = next_due != 0 && next_due <= now;
 	/* locked by somebody? */
-	if (more_due && count == 0 && count_stage(PUSH_RUNNING) + count_stage(PUSH_READY) == 0)
+	if (more_due && count == 0 && push_count(PUSH_RUNNING) + push_count(PUSH_READY) == 0)
 	{
-		next_due = TimestampTzPlusMilliseconds(now, LOCKED_DELAY * 1000);
+		next_due = TimestampTzPlusMilliseconds(now, LOOK_AGAIN);
 		more_due = false;
 	}
 	if (taken_over_until != 0 && taken_over_until <= now)
@@ -463,245 +289,13 @@ claim_more(void)
 		next_due = taken_over_until;
 }
 
-/* --- recording ------------------------------------------------------------ */
-
-/* A store has failed: it will rest, and what is ready for it is given back. */
-static void
-store_failed(PushObject *object, const CourierEvent *event, const char *message)
-{
-	Failure    *failure = NULL;
-
-	for (int i = 0; i < failure_count; i++)
-	{
-		if (namestrcmp(&failures[i].server, NameStr(object->server)) == 0)
-			failure = &failures[i];
-	}
-	if (failure == NULL && failure_count < (int) lengthof(failures))
-	{
-		failure = &failures[failure_count++];
-		failure->server = object->server;
-		failure->retry_after = -1;
-	}
-	if (failure != NULL)
-	{
-		strlcpy(failure->message, message, sizeof(failure->message));
-		failure->message[pg_mbcliplen(message, strlen(failure->message),
-									  strlen(failure->message))] = '\0';
-		failure->retry_after = Max(failure->retry_after, event->retry_after);
-	}
-	for (int i = 0; i < MOST_OBJECTS; i++)
-	{
-		if (objects[i].stage == PUSH_READY && namestrcmp(&objects[i].server, NameStr(object->server)) == 0)
-			end_object(&objects[i], PUSH_POSTPONE, 0, NULL);
-	}
-	end_object(object, PUSH_POSTPONE, 0, message);
-}
-
-/* Whether it is the credentials that are wrong, which are the owner's own. */
-static bool
-is_owners_trouble(const CourierEvent *event)
-{
-	static const char *const codes[] = {
-		"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "AccessDenied"
-	};
-
-	for (size_t i = 0; event->code != NULL && i < lengthof(codes); i++)
-	{
-		if (strcmp(event->code, codes[i]) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* The bytes were not what was attached, or could not be had. */
-static void
-source_failed(PushObject *object)
-{
-	switch (object->loss)
-	{
-		case PUSH_LOSS_LOCKED:
-			end_object(object, PUSH_POSTPONE, LOCKED_DELAY, "table of the value is locked");
-			break;
-		case PUSH_LOSS_MISSING:
-			end_object(object, object->attempts < MISSING_TRIES ? PUSH_RETRY : PUSH_DEAD,
-					   MISSING_DELAY, MISSING_MESSAGE);
-			break;
-		case PUSH_LOSS_ERROR:
-			fail_object(object, claim_back_off(object->attempts), object->loss_message);
-			break;
-		default:
-			fail_object(object, LOCKED_DELAY, "value of the row is not the one that was attached");
-			break;
-	}
-}
-
-/* A transfer has ended. */
-static void
-take_result(PushObject *object, const CourierEvent *event)
-{
-	char	   *message = event->hint == NULL ? pstrdup(event->message) :
-		psprintf("%s (%s)", event->message, event->hint);
-
-	object->transfer = 0;
-	switch (event->status)
-	{
-		case COURIER_OK:
-		case COURIER_ABSENT:
-		case COURIER_EXISTS:
-			object->store_works = true;
-			if (event->etag != NULL)
-				object->etag = MemoryContextStrdup(object->memory, event->etag);
-			end_object(object, PUSH_DONE, 0, NULL);
-			break;
-		case COURIER_REFUSED:
-			object->store_works = true;
-			end_object(object, PUSH_DEAD, 0, message);
-			break;
-		case COURIER_CHANGED:
-			source_failed(object);
-			break;
-		case COURIER_UNREACHABLE:
-		case COURIER_BUSY:
-			store_failed(object, event, message);
-			break;
-		case COURIER_MISCONFIGURED:
-			if (is_owners_trouble(event))
-			{
-				stores_failed = true;
-				end_object(object, PUSH_POSTPONE,
-						   sender_trouble(NameStr(object->server), object->owner), message);
-			}
-			else
-				store_failed(object, event, message);
-			break;
-		case COURIER_CANCELLED:
-			end_object(object, PUSH_POSTPONE, 0, NULL);
-			break;
-		case COURIER_RETRY:
-		case COURIER_INTERNAL:
-		default:
-			fail_object(object, Max(claim_back_off(object->attempts), (double) event->retry_after),
-						message);
-			break;
-	}
-	pfree(message);
-}
-
-/* Records all that has ended.  Their objects are free then. */
-static void
-record_results(void)
-{
-	PushObject *ended[MOST_OBJECTS];
-	int			count = 0;
-	List	   *working = NIL;
-
-	for (int i = 0; i < MOST_OBJECTS; i++)
-	{
-		if (objects[i].stage == PUSH_ENDED)
-			ended[count++] = &objects[i];
-	}
-	claim_record(ended, count);
-	for (int i = 0; i < count; i++)
-	{
-		PushObject *object = ended[i];
-
-		if (object->store_works)
-		{
-			sender_works(NameStr(object->server), object->owner);
-			if (stores_failed)
-				working = lappend(working, &object->server);
-		}
-		if (object->is_stored)
-			write_back_stored(object->id, &object->pointer);
-	}
-	if (working != NIL)
-		claim_recover(working);
-	for (int i = 0; i < failure_count; i++)
-		claim_rest(NameStr(failures[i].server), failures[i].message, failures[i].retry_after);
-	failure_count = 0;
-	for (int i = 0; i < count; i++)
-		free_object(ended[i]);
-	ended_since = 0;
-}
-
-/* --- transfers ------------------------------------------------------------ */
-
-/*
- * Begins a transfer.  A key or a header that can't be sent is the object's
- * fault; nothing has been done then, and there is no transaction to be ended.
- */
-static void
-begin_transfer(PushObject *object)
-{
-	MemoryContext memory = CurrentMemoryContext;
-
-	PG_TRY();
-	{
-		object->transfer = courier_begin(&object->request);
-		object->stage = PUSH_RUNNING;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(memory);
-		error = CopyErrorData();
-		if (error->sqlerrcode != ERRCODE_INVALID_PARAMETER_VALUE)
-			PG_RE_THROW();
-		FlushErrorState();
-		end_object(object, PUSH_DEAD, 0, error->message);
-		FreeErrorData(error);
-	}
-	PG_END_TRY();
-}
-
-/* Begins transfers of what is ready, as many as are allowed. */
-static void
-begin_transfers(void)
-{
-	uint64		most_bytes = (uint64) mediastore_push_inflight_bytes * 1024;
-	TimestampTz now = GetCurrentTimestamp();
-	uint64		bytes = 0;
-	int			running = 0;
-
-	for (int i = 0; i < MOST_OBJECTS; i++)
-	{
-		if (objects[i].stage == PUSH_RUNNING)
-		{
-			running++;
-			bytes += objects[i].request.length;
-		}
-	}
-	for (int i = 0; i < MOST_OBJECTS; i++)
-	{
-		PushObject *object = &objects[i];
-
-		if (running >= Min(mediastore_push_concurrency, COURIER_TRANSFERS))
-			break;
-		if (object->stage != PUSH_READY)
-			continue;
-		if (TimestampDifferenceExceeds(object->claimed_at, now, LONGEST_READY))
-		{
-			/* its lease would not last */
-			end_object(object, PUSH_POSTPONE, 0, NULL);
-			continue;
-		}
-		if (running > 0 && bytes + object->request.length > most_bytes)
-			continue;
-		begin_transfer(object);
-		if (object->stage == PUSH_RUNNING)
-		{
-			running++;
-			bytes += object->request.length;
-		}
-	}
-}
+/* --- events --------------------------------------------------------------- */
 
 /* Takes an event. */
 static void
 take_event(const CourierEvent *event)
 {
-	PushObject *object = find_transfer(event->transfer);
+	PushObject *object = push_find_transfer(event->transfer);
 
 	switch (event->kind)
 	{
@@ -716,7 +310,7 @@ take_event(const CourierEvent *event)
 			break;
 		case COURIER_EVENT_RESULT:
 			if (object != NULL)
-				take_result(object, event);
+				push_take_result(object, event);
 			break;
 		case COURIER_EVENT_NONE:
 			break;
@@ -754,13 +348,13 @@ milliseconds_until(TimestampTz now, TimestampTz then)
 static bool
 needs_statements(bool claim, TimestampTz now, long timeout)
 {
-	int			ended = count_stage(PUSH_ENDED);
-	int			ready = count_stage(PUSH_READY);
-	int			running = count_stage(PUSH_RUNNING);
+	int			ended = push_count(PUSH_ENDED);
+	int			ready = push_count(PUSH_READY);
+	int			running = push_count(PUSH_RUNNING);
 
-	if (ended >= RECORDED_AT_ONCE || failure_count > 0 ||
+	if (ended >= RECORDED_AT_ONCE || push_has_failures() ||
 		(ended > 0 && (running == 0 || !claim ||
-					   TimestampDifferenceExceeds(ended_since, now, LONGEST_UNRECORDED))))
+					   TimestampDifferenceExceeds(push_ended_since, now, LONGEST_UNRECORDED))))
 		return true;
 	if (!claim)
 		return false;
@@ -784,7 +378,7 @@ do_statements(bool claim)
 
 	if (!OidIsValid(own_table("object")))
 		return false;
-	record_results();
+	push_record();
 	if (!claim)
 		return true;
 	if (!has_taken_over)
@@ -821,10 +415,10 @@ work(bool claim, long timeout)
 
 	if (!claim)
 	{
-		for (int i = 0; i < MOST_OBJECTS; i++)
+		for (int i = 0; i < PUSH_OBJECTS; i++)
 		{
-			if (objects[i].stage == PUSH_READY)
-				end_object(&objects[i], PUSH_POSTPONE, 0, NULL);
+			if (push_objects[i].stage == PUSH_READY)
+				push_end(&push_objects[i], PUSH_POSTPONE, 0, NULL);
 		}
 	}
 	if (want_count > 0 || needs_statements(claim, now, timeout))
@@ -840,8 +434,8 @@ work(bool claim, long timeout)
 		return false;
 
 	if (claim)
-		begin_transfers();
-	if (claim && write_back_due(now))
+		push_begin();
+	if (claim && write_back_due())
 	{
 		/* what it waits for may have taken a wake-up from us */
 		look_wanted = true;
@@ -858,20 +452,20 @@ wait_for_work(bool claim, long timeout, PusherStatus *status)
 {
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz write_back = write_back_next();
-	bool		is_idle = courier_transfers() == 0 && count_stage(PUSH_READY) == 0;
+	bool		is_idle = courier_transfers() == 0 && push_count(PUSH_READY) == 0;
 	TimestampTz due = more_due ? 0 : next_due;
 
 	if (write_back != 0 && (due == 0 || write_back < due))
 		due = write_back;
 	if (!claim)
 		due = 0;
-	if (is_idle && (count_stage(PUSH_ENDED) > 0 || (claim && (look_wanted || more_due))))
+	if (is_idle && (push_count(PUSH_ENDED) > 0 || (claim && (look_wanted || more_due))))
 		timeout = 0;
 	else if (claim && (look_wanted || (due != 0 && due <= now)))
 		timeout = 0;
 	else if (due != 0)
 		timeout = Min(timeout, milliseconds_until(now, due));
-	if (ended_since != 0)
+	if (push_ended_since != 0)
 		timeout = Min(timeout, LONGEST_UNRECORDED);
 
 	if (!is_idle)
@@ -891,7 +485,7 @@ wait_for_work(bool claim, long timeout, PusherStatus *status)
 
 	status->next_due = due;
 	status->state = PUSHER_WAITING;
-	if (courier_transfers() > 0 || count_stage(PUSH_READY) > 0 || count_stage(PUSH_ENDED) > 0 ||
+	if (courier_transfers() > 0 || push_count(PUSH_READY) > 0 || push_count(PUSH_ENDED) > 0 ||
 		(claim && (look_wanted || more_due || (due != 0 && due <= GetCurrentTimestamp()))))
 		status->state = PUSHER_BUSY;
 }
@@ -905,8 +499,8 @@ prepare_memory(void)
 	pusher_memory = AllocSetContextCreate(TopMemoryContext, "mediastore pusher", ALLOCSET_DEFAULT_SIZES);
 	round_memory = AllocSetContextCreate(pusher_memory, "mediastore pusher round",
 										 ALLOCSET_DEFAULT_SIZES);
-	for (int i = 0; i < MOST_OBJECTS; i++)
-		objects[i].memory = AllocSetContextCreate(pusher_memory, "mediastore object",
+	for (int i = 0; i < PUSH_OBJECTS; i++)
+		push_objects[i].memory = AllocSetContextCreate(pusher_memory, "mediastore object",
 												  ALLOCSET_SMALL_SIZES);
 }
 

@@ -7,10 +7,14 @@
  * which.  A round is short transactions and waiting between them: no
  * transaction is open, and no snapshot is held, while anything is waited for.
  *
- *	  pusher.c			rounds: what is under way, and what comes of it
+ *	  pusher.c			rounds: waiting, and short transactions between
+ *	  pusher_objects.c	what is claimed, sent, and comes of it
+ *	  sender.c			as whom: an owner's rights and credentials at a store
  *	  claim.c			the statements: claim, record, rest
- *	  source.c			reading a value out of a user's table, by slices
- *	  write_back.c		what a row is told once its objects are stored
+ *	  source.c			finding a row of a user's table, for its value
+ *	  write_back.c		which rows are to be told what has become of their
+ *						content
+ *	  write_back_row.c	how a row is told
  *
  *-------------------------------------------------------------------------
  */
@@ -44,7 +48,8 @@ extern void pusher_unlock(void);
 /*
  * One round: records what has ended, folds changes, claims, reads, begins
  * transfers; then waits for events, timeout milliseconds at most, or until the
- * latch is set.  claim: whether new transfers may begin (else what is under way
+ * latch is set.  With a timeout of 0 the queue is looked at in any case, else if
+ * there is a reason to.  claim: whether new transfers may begin (else what is under way
  * is finished).  Errors of one object or row are recorded as its own; what it
  * raises (cancel, shutdown, the database's end) leaves nothing open.
  */

@@ -16,8 +16,6 @@
 #include <stdlib.h>
 
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -33,15 +31,13 @@
 #include "../mediastore.h"
 #include "claim.h"
 #include "compat.h"
-#include "compress.h"
-#include "options.h"
 #include "own_tables.h"
 #include "push.h"
-#include "row_key.h"
 #include "sender.h"
 #include "source.h"
 #include "subtransaction.h"
 #include "write_back.h"
+#include "write_back_row.h"
 
 /* Rows that are told in one transaction, which has them locked till its end. */
 #define ROWS_AT_ONCE	32
@@ -56,11 +52,6 @@
 /* How soon a row that is locked is come back to, ms. */
 #define LOCKED_DELAY	1000
 
-/* A thumbnail that is left in a row: its longest side. */
-#define THUMBNAIL_SIDE	256
-#define THUMBNAIL_QUALITY 80
-#define LARGEST_RESULT	1000000000
-
 /* An object that was stored, and where its content lay. */
 typedef struct Stored
 {
@@ -68,45 +59,8 @@ typedef struct Stored
 	SourcePointer pointer;
 } Stored;
 
-/* A row that is to be told. */
-typedef struct Target
-{
-	Oid			relation;
-	ArrayType  *row_key;
-	NameData	column;
-	SourcePointer pointer;		/* content that is known to be stored */
-} Target;
-
-/* An object that a place of the row refers to. */
-typedef struct Element
-{
-	int32		index;
-	int64		object;
-	const char *server;
-	const char *key;
-	uint8		sha256[PG_SHA256_DIGEST_LENGTH];
-	uint64		bytes;
-	Oid			owner;
-	const char *url;			/* or NULL */
-} Element;
-
-typedef enum RowState
-{
-	ROW_TOLD,					/* or it need not be */
-	ROW_LOCKED
-} RowState;
-
-/* A row while it is told. */
-typedef struct Telling
-{
-	const Target *target;
-	Element    *elements;
-	int			count;
-	RowState	state;
-} Telling;
-
 static MemoryContext target_memory = NULL;
-static List *targets = NIL;		/* of Target, in target_memory */
+static List *targets = NIL;		/* of WriteBackTarget, in target_memory */
 static Stored stored[MOST_STORED];
 static int	stored_count = 0;
 static bool sweep_wanted = true;
@@ -226,7 +180,7 @@ write_back_forget(void)
 }
 
 static bool
-same_row(const Target *one, Oid relation, ArrayType *row_key, const char *column)
+same_row(const WriteBackTarget *one, Oid relation, ArrayType *row_key, const char *column)
 {
 	return one->relation == relation && VARSIZE(one->row_key) == VARSIZE(row_key) &&
 		memcmp(one->row_key, row_key, VARSIZE(row_key)) == 0 &&
@@ -249,17 +203,17 @@ add_targets(void)
 		ArrayType  *row_key = DatumGetArrayTypeP(SPI_getbinval(tuple, descriptor, 3, &is_null));
 		const char *column = NameStr(*DatumGetName(SPI_getbinval(tuple, descriptor, 4, &is_null)));
 		bool		is_stored = DatumGetBool(SPI_getbinval(tuple, descriptor, 5, &is_null));
-		Target	   *target = NULL;
+		WriteBackTarget	   *target = NULL;
 		MemoryContext old;
 
 		last = Max(last, object);
 		if (!is_stored)
 			continue;
 		/* the elements of an array come one after the other */
-		if (targets != NIL && same_row((Target *) llast(targets), relation, row_key, column))
+		if (targets != NIL && same_row((WriteBackTarget *) llast(targets), relation, row_key, column))
 			continue;
 		old = MemoryContextSwitchTo(target_memory);
-		target = (Target *) palloc0(sizeof(Target));
+		target = (WriteBackTarget *) palloc0(sizeof(WriteBackTarget));
 		target->relation = relation;
 		target->row_key = (ArrayType *) palloc(VARSIZE(row_key));
 		memcpy(target->row_key, row_key, VARSIZE(row_key));
@@ -340,9 +294,8 @@ write_back_find(void)
 }
 
 bool
-write_back_due(TimestampTz now)
+write_back_due(void)
 {
-	(void) now;
 	return targets != NIL;
 }
 
@@ -360,277 +313,10 @@ write_back_next(void)
 	return next;
 }
 
-/* --- a row's content ------------------------------------------------------ */
-
-static bool
-has_content(Value *value, const Element *element)
-{
-	pg_cryptohash_ctx *hash;
-	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	uint64		done = 0;
-	bool		good;
-
-	if (value->total != element->bytes)
-		return false;
-	hash = pg_cryptohash_create(PG_SHA256);
-	if (hash == NULL || pg_cryptohash_init(hash) < 0)
-		elog(ERROR, "could not compute SHA-256");
-	good = true;
-	while (good && done < value->total)
-	{
-		const uint8 *bytes;
-		size_t		count;
-
-		CHECK_FOR_INTERRUPTS();
-		count = value_read_on(value, done, &bytes);
-		good = pg_cryptohash_update(hash, bytes, count) == 0;
-		done += count;
-	}
-	good = good && pg_cryptohash_final(hash, digest, sizeof(digest)) == 0;
-	pg_cryptohash_free(hash);
-	if (!good)
-		elog(ERROR, "could not compute SHA-256");
-	return memcmp(digest, element->sha256, sizeof(digest)) == 0;
-}
-
-static Element *
-find_element(Telling *telling, int32 index)
-{
-	for (int i = 0; i < telling->count; i++)
-	{
-		if (telling->elements[i].index == index)
-			return &telling->elements[i];
-	}
-	return NULL;
-}
-
-/* Whether a column still holds just what the objects were made of. */
-static bool
-is_unchanged(Telling *telling, bool is_array, Datum content)
-{
-	SourcePointer pointer;
-	Value		value;
-	PictureArray array;
-	int			found = 0;
-	bool		same;
-
-	if (!is_array)
-	{
-		Element    *element = find_element(telling, 0);
-
-		if (element == NULL || telling->count != 1)
-			return false;
-		source_pointer(content, &pointer);
-		if (source_pointer_equal(&pointer, &telling->target->pointer))
-			return true;
-		value_open(&value, content);
-		same = has_content(&value, element);
-		value_release(&value);
-		return same;
-	}
-
-	if (!array_try_open(&array, content))
-		return false;
-	same = true;
-	for (int i = 0; same && i < array.count; i++)
-	{
-		Element    *element = find_element(telling, i + 1);
-		bool		is_null;
-
-		array_next(&array, &value, &is_null);
-		if (is_null)
-			same = element == NULL;
-		else
-		{
-			same = element != NULL && has_content(&value, element);
-			value_release(&value);
-			found++;
-		}
-	}
-	array_close(&array);
-	return same && found == telling->count;
-}
-
-/* --- what a row is told --------------------------------------------------- */
-
-/* The URLs, as text or text[]; false if there is nothing to tell. */
-static bool
-make_url(Telling *telling, bool is_array, Datum content, Datum *url)
-{
-	PictureArray array;
-	Datum	   *urls;
-	bool	   *nulls;
-	int			count;
-	int			lower;
-
-	if (!is_array)
-	{
-		if (telling->elements[0].url == NULL)
-			return false;
-		*url = CStringGetTextDatum(telling->elements[0].url);
-		return true;
-	}
-	array_open(&array, content);
-	count = array.count;
-	lower = array.first;
-	array_close(&array);
-	if (count == 0)
-		return false;
-	urls = (Datum *) palloc0(sizeof(Datum) * count);
-	nulls = (bool *) palloc(sizeof(bool) * count);
-	for (int i = 0; i < count; i++)
-	{
-		Element    *element = find_element(telling, i + 1);
-
-		nulls[i] = element == NULL || element->url == NULL;
-		if (!nulls[i])
-			urls[i] = CStringGetTextDatum(element->url);
-	}
-	*url = PointerGetDatum(construct_md_array(urls, nulls, 1, &count, &lower, TEXTOID, -1, false,
-											  TYPALIGN_INT));
-	return true;
-}
-
-/* A small picture of a value; NULL if it is small already. */
-static bytea *
-make_thumbnail(Value *value)
-{
-	ImageCompressOptions options;
-
-	compress_options_from_texts(&options, NULL, 0);
-	options.box_width = THUMBNAIL_SIDE;
-	options.box_height = THUMBNAIL_SIDE;
-	options.fit = IMAGE_FIT_INSIDE;
-	options.quality = THUMBNAIL_QUALITY;
-	options.min_quality = THUMBNAIL_QUALITY;
-	options.max_bytes = LARGEST_RESULT;
-	options.animation = IMAGE_ANIMATION_FIRST;
-	return compress_value(value, &options);
-}
-
-/* The column with thumbnails in it, as bytea or bytea[]. */
-static Datum
-make_thumbnails(bool is_array, Datum content)
-{
-	PictureArray array;
-	Value		value;
-	Datum	   *pictures;
-	bool	   *nulls;
-	bytea	   *small;
-	Datum		result;
-
-	if (!is_array)
-	{
-		value_open(&value, content);
-		small = make_thumbnail(&value);
-		return small == NULL ? content : PointerGetDatum(small);
-	}
-	array_open(&array, content);
-	pictures = (Datum *) palloc0(sizeof(Datum) * Max(array.count, 1));
-	nulls = (bool *) palloc(sizeof(bool) * Max(array.count, 1));
-	for (int i = 0; i < array.count; i++)
-	{
-		array_next(&array, &value, &nulls[i]);
-		if (nulls[i])
-			continue;
-		small = make_thumbnail(&value);
-		pictures[i] = PointerGetDatum(small == NULL ? value_copy(&value) : small);
-	}
-	result = array.count == 0 ? content :
-		PointerGetDatum(construct_md_array(pictures, nulls, 1, &array.count, &array.first, BYTEAOID,
-										   -1, false, TYPALIGN_INT));
-	array_close(&array);
-	return result;
-}
-
-static void
-execute(const char *text, int count, Oid *types, Datum *values, const char *nulls, int expected)
-{
-	MemoryContext memory = CurrentMemoryContext;
-	int			result = SPI_execute_with_args(text, count, types, values, nulls, false, 0);
-
-	if (result != expected)
-		elog(ERROR, "could not execute \"%s\": %s", text, SPI_result_code_string(result));
-	MemoryContextSwitchTo(memory);
-}
-
-/* Updates the row at a place. */
-static void
-update_row(Relation relation, ItemPointer place, const PushColumn *column, const char *name,
-		   bool has_url, Datum url, Datum content)
-{
-	Oid			types[3] = {TIDOID, column->is_array ? TEXTARRAYOID : TEXTOID,
-	column->is_array ? BYTEAARRAYOID : BYTEAOID};
-	Datum		values[3] = {PointerGetDatum(place), url, content};
-	char		nulls[3] = {' ', has_url ? ' ' : 'n', content == (Datum) 0 ? 'n' : ' '};
-	StringInfoData text;
-	const char *separator = "";
-
-	initStringInfo(&text);
-	appendStringInfo(&text, "UPDATE ONLY %s AS t SET ", table_sql_name(relation));
-	if (has_url)
-	{
-		appendStringInfo(&text, "%s = $2",
-						 quote_identifier(NameStr(TupleDescAttr(RelationGetDescr(relation),
-																column->url_number - 1)->attname)));
-		separator = ", ";
-	}
-	if (column->offload != PUSH_OFFLOAD_NONE)
-		appendStringInfo(&text, "%s%s = $3", separator, quote_identifier(name));
-	appendStringInfoString(&text, " WHERE t.ctid OPERATOR(pg_catalog.=) $1");
-
-	push_writing_back = true;
-	execute(text.data, 3, types, values, nulls, SPI_OK_UPDATE);
-	push_writing_back = false;
-	if (SPI_processed != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("row was not updated"),
-				 errdetail("A trigger, a rule or a policy of the table prevented it.")));
-}
-
-/*
- * Locks the row, and tells it if it is what was stored.  As the table's owner.
- * *offloaded tells that it does not hold the bytes any more.
- */
-static RowState
-tell_row(Telling *telling, const SourceRow *row, const PushColumn *column, bool *offloaded)
-{
-	Oid			types[1] = {TIDOID};
-	ItemPointerData place = row->place;
-	Datum		values[1] = {PointerGetDatum(&place)};
-	const char *name = NameStr(telling->target->column);
-	Datum		content;
-	Datum		url = (Datum) 0;
-	Datum		small = (Datum) 0;
-	bool		has_url;
-	bool		is_null;
-
-	execute(psprintf("SELECT t.%s FROM ONLY %s AS t WHERE t.ctid OPERATOR(pg_catalog.=) $1"
-					 " FOR NO KEY UPDATE SKIP LOCKED",
-					 quote_identifier(name), table_sql_name(row->relation)),
-			1, types, values, NULL, SPI_OK_SELECT);
-	if (SPI_processed != 1)
-		return ROW_LOCKED;
-	content = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
-	if (is_null || !is_unchanged(telling, row->is_array, content))
-		return ROW_TOLD;
-
-	has_url = column->url_number != InvalidAttrNumber &&
-		make_url(telling, row->is_array, content, &url);
-	if (column->offload == PUSH_OFFLOAD_THUMBNAIL)
-		small = make_thumbnails(row->is_array, content);
-	if (!has_url && column->offload == PUSH_OFFLOAD_NONE)
-		return ROW_TOLD;
-	update_row(row->relation, &place, column, name, has_url, url, small);
-	*offloaded = column->offload != PUSH_OFFLOAD_NONE;
-	return ROW_TOLD;
-}
-
 /* --- rows ----------------------------------------------------------------- */
 
 static void
-set_place(const Target *target, Datum *values)
+set_place(const WriteBackTarget *target, Datum *values)
 {
 	values[0] = ObjectIdGetDatum(target->relation);
 	values[1] = PointerGetDatum(target->row_key);
@@ -638,7 +324,7 @@ set_place(const Target *target, Datum *values)
 }
 
 static Datum
-element_ids(const Telling *telling)
+element_ids(const WriteBack *telling)
 {
 	int64	   *ids = (int64 *) palloc(sizeof(int64) * Max(telling->count, 1));
 
@@ -648,7 +334,7 @@ element_ids(const Telling *telling)
 }
 
 static void
-mark(Telling *telling, bool offloaded)
+mark(WriteBack *telling, bool offloaded)
 {
 	Datum		values[5];
 
@@ -662,8 +348,8 @@ mark(Telling *telling, bool offloaded)
 static void
 work(void *context)
 {
-	Telling    *telling = (Telling *) context;
-	const Target *target = telling->target;
+	WriteBack    *telling = (WriteBack *) context;
+	const WriteBackTarget *target = telling->target;
 	PushPlace	place = {.relation = target->relation, .row_key = target->row_key, .column = target->column};
 	Source	   *source;
 	SourceRow	row;
@@ -673,11 +359,11 @@ work(void *context)
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	source = source_begin();
-	telling->state = ROW_TOLD;
+	telling->state = WRITE_BACK_DONE;
 	switch (source_find(source, &place, RowExclusiveLock, &row))
 	{
 		case SOURCE_LOCKED:
-			telling->state = ROW_LOCKED;
+			telling->state = WRITE_BACK_LOCKED;
 			break;
 		case SOURCE_MISSING:
 			break;
@@ -686,19 +372,19 @@ work(void *context)
 				(column.url_number == InvalidAttrNumber && column.offload == PUSH_OFFLOAD_NONE))
 				break;
 			source_become_owner(row.relation, &before);
-			telling->state = tell_row(telling, &row, &column, &offloaded);
+			telling->state = write_back_row(telling, &row, &column, &offloaded);
 			source_become(&before);
 			break;
 	}
 	source_end(source);
 	PopActiveSnapshot();
-	if (telling->state == ROW_TOLD)
+	if (telling->state == WRITE_BACK_DONE)
 		mark(telling, offloaded);
 }
 
 /* Reads what the row refers to.  False if there is nothing to tell, or not yet. */
 static bool
-read_elements(Telling *telling, bool *had_failed)
+read_elements(WriteBack *telling, bool *had_failed)
 {
 	TimestampTz now = GetCurrentTransactionStartTimestamp();
 	SPITupleTable *table;
@@ -710,13 +396,13 @@ read_elements(Telling *telling, bool *had_failed)
 	own_execute(&find_elements, values, NULL);
 	table = SPI_tuptable;
 	telling->count = (int) SPI_processed;
-	telling->elements = (Element *) palloc0(sizeof(Element) * Max(telling->count, 1));
+	telling->elements = (WriteBackElement *) palloc0(sizeof(WriteBackElement) * Max(telling->count, 1));
 	*had_failed = false;
 	for (int i = 0; i < telling->count; i++)
 	{
 		HeapTuple	tuple = table->vals[i];
 		TupleDesc	descriptor = table->tupdesc;
-		Element    *element = &telling->elements[i];
+		WriteBackElement    *element = &telling->elements[i];
 		bool		is_null;
 		bytea	   *sha256 = DatumGetByteaPP(SPI_getbinval(tuple, descriptor, 5, &is_null));
 		Datum		again;
@@ -748,7 +434,7 @@ read_elements(Telling *telling, bool *had_failed)
 
 /* Writes down that a row could not be told; after so many times it is left alone. */
 static void
-keep_failure(Telling *telling, const char *message)
+keep_failure(WriteBack *telling, const char *message)
 {
 	Datum		values[3];
 	int			attempts = 0;
@@ -781,11 +467,11 @@ keep_failure(Telling *telling, const char *message)
 
 /* Finds the URLs of the elements; an error if there is none to be had. */
 static const char *
-find_urls(Telling *telling, List **senders)
+find_urls(WriteBack *telling, List **senders)
 {
 	for (int i = 0; i < telling->count; i++)
 	{
-		Element    *element = &telling->elements[i];
+		WriteBackElement    *element = &telling->elements[i];
 		Sender	   *sender = sender_find(senders, element->server, element->owner, false);
 		StoreError	error;
 		char	   *url;
@@ -807,9 +493,9 @@ find_urls(Telling *telling, List **senders)
 }
 
 static void
-tell(const Target *target, List **senders)
+tell(const WriteBackTarget *target, List **senders)
 {
-	Telling		telling = {.target = target};
+	WriteBack		telling = {.target = target};
 	const char *message;
 	ErrorData  *error;
 	bool		had_failed;
@@ -821,17 +507,17 @@ tell(const Target *target, List **senders)
 	{
 		push_writing_back = false;
 		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
-			telling.state = ROW_LOCKED;
+			telling.state = WRITE_BACK_LOCKED;
 		else
 			message = error->message;
 	}
 	if (message != NULL)
 		keep_failure(&telling, message);
-	else if (telling.state == ROW_LOCKED)
+	else if (telling.state == WRITE_BACK_LOCKED)
 		come_back_at(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_DELAY));
 	else
 		told_some = true;
-	if (message == NULL && telling.state == ROW_TOLD && had_failed)
+	if (message == NULL && telling.state == WRITE_BACK_DONE && had_failed)
 	{
 		Datum		values[2] = {element_ids(&telling), BoolGetDatum(false)};
 
@@ -857,7 +543,7 @@ write_back_some(void)
 		CHECK_FOR_INTERRUPTS();
 		if (done == ROWS_AT_ONCE)
 			break;
-		tell((const Target *) lfirst(cell), &senders);
+		tell((const WriteBackTarget *) lfirst(cell), &senders);
 		done++;
 	}
 	if (done == list_length(targets))
