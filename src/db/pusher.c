@@ -102,6 +102,7 @@ begin_transaction(void)
 		{"enable_hashjoin", "off"},
 		{"enable_mergejoin", "off"},
 		{"enable_bitmapscan", "off"},
+		{"enable_sort", "off"},
 		{"plan_cache_mode", "force_generic_plan"},
 		{"jit", "off"},
 		{"synchronous_commit", "off"}
