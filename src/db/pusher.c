@@ -35,12 +35,20 @@
 #include "write_back.h"
 
 /* Results are recorded when there are so many, or when one is so old (ms). */
-#define RECORDED_AT_ONCE	16
+#define RECORDED_AT_ONCE	32
 #define LONGEST_UNRECORDED	50
 
-/* Changes that are folded at once, and in a round. */
+/*
+ * How many objects are claimed ahead of those that are begun: few at first, and
+ * more if they last for less than so long (ms).
+ */
+#define LEAST_READY		16
+#define MOST_READY		64
+#define READY_FOR		500
+
+/* Changes that are folded in a round; less if the courier would wait for it. */
 #define FOLDED_AT_ONCE	500
-#define FOLDED_IN_ROUND 500
+#define FOLDED_MEANWHILE	100
 
 /* A round that has nothing to do looks at the queue so often, if asked (ms). */
 #define LOOK_AGAIN		1000
@@ -71,6 +79,8 @@ static bool more_due = false;	/* the last claim took all that it could */
 static TimestampTz taken_over_until = 0;
 static TimestampTz next_due = 0;
 static TimestampTz looked_at = 0;
+static TimestampTz claimed_at = 0;
+static int	most_ready = LEAST_READY;
 
 /* --- what is under way ---------------------------------------------------- */
 
@@ -228,20 +238,14 @@ read_values(void)
 
 /* --- claiming ------------------------------------------------------------- */
 
-/* How many are claimed ahead of those that are sent at once. */
-static int
-most_ready(void)
-{
-	return Min(Max(mediastore_push_concurrency, RECORDED_AT_ONCE), COURIER_TRANSFERS);
-}
-
 /* Claims what there is room for. */
 static void
 claim_more(void)
 {
-	int			most = Min(mediastore_push_concurrency, COURIER_TRANSFERS) + most_ready();
-	int			room = most - push_count(PUSH_READY) - push_count(PUSH_RUNNING);
 	TimestampTz now = GetCurrentTimestamp();
+	bool		is_slow = TimestampDifferenceExceeds(claimed_at, now, READY_FOR);
+	int			most = push_most_begun() + most_ready;
+	int			room = most - push_count(PUSH_READY) - push_count(PUSH_RUNNING);
 	PushObject *free[PUSH_OBJECTS];
 	ClaimStores stores;
 	int			count = 0;
@@ -268,8 +272,10 @@ claim_more(void)
 
 		count = claim_objects(&stores, free, count, most * 3 / 4);
 		push_prepare(free, count);
+		claimed_at = now;
 		if (count == asked)
 		{
+			most_ready = is_slow ? LEAST_READY : Min(2 * most_ready, MOST_READY);
 			more_due = true;
 			next_due = 0;
 			return;
@@ -362,7 +368,7 @@ needs_statements(bool claim, TimestampTz now, long timeout)
 	/* whoever does not want to wait wants to be sure */
 	if (timeout == 0)
 		return true;
-	if (look_wanted || (more_due && ready <= most_ready() / 2))
+	if (look_wanted || (more_due && ready <= most_ready / 2))
 		return true;
 	if (!more_due && next_due != 0 && next_due <= now)
 		return true;
@@ -375,7 +381,8 @@ needs_statements(bool claim, TimestampTz now, long timeout)
 static bool
 do_statements(bool claim)
 {
-	int			folded = 0;
+	int			most_folded;
+	int			folded;
 
 	if (!OidIsValid(own_table("object")))
 		return false;
@@ -389,20 +396,14 @@ do_statements(bool claim)
 	}
 	look_wanted = false;
 	looked_at = GetCurrentTimestamp();
-	while (folded < FOLDED_IN_ROUND)
-	{
-		int			count = fold_changes(FOLDED_AT_ONCE);
-
-		CHECK_FOR_INTERRUPTS();
-		if (count == 0)
-			break;
-		folded += count;
-	}
+	most_folded = courier_transfers() > 0 ? FOLDED_MEANWHILE : FOLDED_AT_ONCE;
+	folded = fold_changes(most_folded);
 	if (folded > 0)
 		write_back_sweep();
-	if (folded >= FOLDED_IN_ROUND)
+	if (folded >= most_folded)
 		look_wanted = true;
-	claim_more();
+	if (folded < most_folded || push_count(PUSH_READY) <= most_ready / 2)
+		claim_more();
 	write_back_find();
 	return true;
 }
