@@ -320,6 +320,19 @@ number_array(Datum *numbers, int count)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
+bool
+fold_is_due(void)
+{
+	Datum		values[1];
+	bool		is_due;
+
+	values[0] = Int64GetDatum(1);
+	own_execute(&read_changes, values, NULL);
+	is_due = SPI_processed > 0;
+	SPI_freetuptable(SPI_tuptable);
+	return is_due;
+}
+
 int
 fold_changes(int most)
 {

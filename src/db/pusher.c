@@ -24,6 +24,7 @@
 #include "claim.h"
 #include "compat.h"
 #include "courier_client.h"
+#include "helper_process.h"
 #include "own_tables.h"
 #include "push.h"
 #include "pusher.h"
@@ -46,9 +47,12 @@
 #define MOST_READY		64
 #define READY_FOR		500
 
-/* Changes that are folded in a round; less if the courier would wait for it. */
-#define FOLDED_AT_ONCE	500
-#define FOLDED_MEANWHILE	100
+/* Changes that are folded in a round: not so many that the courier would wait. */
+#define FOLDED_AT_ONCE	100
+
+/* Values are read when there are so many to be, or for so long (ms), or at need. */
+#define READ_AT_ONCE	8
+#define LONGEST_UNREAD	5
 
 /* A round that has nothing to do looks at the queue so often, if asked (ms). */
 #define LOOK_AGAIN		1000
@@ -71,6 +75,7 @@ static MemoryContext pusher_memory = NULL;
 static MemoryContext round_memory = NULL;	/* reset with each round */
 static Want wants[COURIER_SLOTS];
 static int	want_count = 0;
+static TimestampTz wants_since = 0;
 
 static bool is_locked = false;
 static bool has_taken_over = false;
@@ -309,6 +314,8 @@ take_event(const CourierEvent *event)
 		case COURIER_EVENT_WANT:
 			if (want_count == (int) lengthof(wants))
 				elog(ERROR, "courier wants more than it has slots for");
+			if (want_count == 0)
+				wants_since = GetCurrentTimestamp();
 			wants[want_count].event = *event;
 			wants[want_count++].object = object;
 			break;
@@ -351,6 +358,16 @@ milliseconds_until(TimestampTz now, TimestampTz then)
 	return (int) Min(TimestampDifferenceMilliseconds(now, then), INT_MAX - 1) + 1;
 }
 
+/* Whether values are to be read now, or can be with others soon. */
+static bool
+needs_values(TimestampTz now)
+{
+	return want_count >= READ_AT_ONCE ||
+		(want_count > 0 &&
+		 (push_count(PUSH_RUNNING) - want_count <= mediastore_push_concurrency ||
+		  TimestampDifferenceExceeds(wants_since, now, LONGEST_UNREAD)));
+}
+
 /* Whether the queue is to be looked at, or results to be recorded. */
 static bool
 needs_statements(bool claim, TimestampTz now, long timeout)
@@ -377,11 +394,29 @@ needs_statements(bool claim, TimestampTz now, long timeout)
 	return running + ready + ended == 0 && TimestampDifferenceExceeds(looked_at, now, LOOK_AGAIN);
 }
 
+static void
+start_program(void *context pg_attribute_unused())
+{
+	(void) helper_get(HELPER_COURIER);
+}
+
+/*
+ * The program takes as long to start as our first statements do.  If it does
+ * not, that is found out when it is needed.
+ */
+static void
+start_courier(void)
+{
+	ErrorData  *error;
+
+	if (helper_peek(HELPER_COURIER)->pid == 0 && fold_is_due())
+		(void) subtransaction_try(start_program, NULL, &error);
+}
+
 /* Records, folds, claims.  False if the extension is gone. */
 static bool
 do_statements(bool claim)
 {
-	int			most_folded;
 	int			folded;
 
 	if (!OidIsValid(own_table("object")))
@@ -396,13 +431,13 @@ do_statements(bool claim)
 	}
 	look_wanted = false;
 	looked_at = GetCurrentTimestamp();
-	most_folded = courier_transfers() > 0 ? FOLDED_MEANWHILE : FOLDED_AT_ONCE;
-	folded = fold_changes(most_folded);
+	start_courier();
+	folded = fold_changes(FOLDED_AT_ONCE);
 	if (folded > 0)
 		write_back_sweep();
-	if (folded >= most_folded)
+	if (folded >= FOLDED_AT_ONCE)
 		look_wanted = true;
-	if (folded < most_folded || push_count(PUSH_READY) <= most_ready / 2)
+	if (folded < FOLDED_AT_ONCE || push_count(PUSH_READY) <= most_ready / 2)
 		claim_more();
 	write_back_find();
 	return true;
@@ -423,7 +458,7 @@ work(bool claim, long timeout)
 				push_end(&push_objects[i], PUSH_POSTPONE, 0, NULL);
 		}
 	}
-	if (want_count > 0 || needs_statements(claim, now, timeout))
+	if (needs_values(now) || needs_statements(claim, now, timeout))
 	{
 		begin_transaction();
 		if (want_count > 0)
@@ -469,6 +504,8 @@ wait_for_work(bool claim, long timeout, PusherStatus *status)
 		timeout = Min(timeout, milliseconds_until(now, due));
 	if (push_ended_since != 0)
 		timeout = Min(timeout, LONGEST_UNRECORDED);
+	if (want_count > 0)
+		timeout = Min(timeout, LONGEST_UNREAD);
 
 	if (!is_idle)
 		wait_for_events(timeout);

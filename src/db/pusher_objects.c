@@ -420,6 +420,10 @@ push_begin(void)
 			bytes += push_objects[i].request.length;
 		}
 	}
+
+	/* as long as the courier has some that wait, it has time: for many at once */
+	if (running > (push_most_begun() + mediastore_push_concurrency) / 2)
+		return;
 	for (int i = 0; i < PUSH_OBJECTS; i++)
 	{
 		PushObject *object = &push_objects[i];
