@@ -44,19 +44,20 @@ static OwnStatement read_changes = {
 	.result = SPI_OK_SELECT, .count = 1, .types = {INT8OID}
 };
 
-/* $1: numbers of changes.  Those that are in effect when all are folded. */
+/*
+ * $1: numbers of changes.  Those that are in effect when all are folded: the
+ * last of their place, and none after them detaches all of the row's.
+ */
 static OwnStatement find_attached = {
-	.text = "SELECT l.id FROM ("
-	" SELECT DISTINCT ON (c.relation, c.row_key, c.column_name, c.index)"
-	" c.id, c.kind, c.relation, c.row_key, c.column_name"
-	" FROM mediastore.change AS c WHERE c.id" EQUAL "ANY ($1) AND c.index IS NOT NULL"
-	" ORDER BY c.relation, c.row_key, c.column_name, c.index, c.id DESC) AS l"
-	" WHERE l.kind" EQUAL "'a'" CHAR
-	" AND EXISTS (SELECT FROM pg_catalog.pg_class AS r WHERE r.oid" EQUAL "l.relation)"
-	" AND NOT EXISTS (SELECT FROM mediastore.change AS d WHERE d.id" EQUAL "ANY ($1)"
-	" AND d.id OPERATOR(pg_catalog.>) l.id AND d.kind" EQUAL "'d'" CHAR " AND d.index IS NULL"
-	" AND d.relation" EQUAL "l.relation AND d.row_key" EQUAL "l.row_key"
-	" AND d.column_name" EQUAL "l.column_name)",
+	.text = "SELECT l.id FROM (SELECT c.id, c.kind, c.relation,"
+	" pg_catalog.row_number() OVER (PARTITION BY c.relation, c.row_key, c.column_name, c.index"
+	" ORDER BY c.id DESC) AS turn,"
+	" pg_catalog.max(c.id) FILTER (WHERE c.kind" EQUAL "'d'" CHAR " AND c.index IS NULL)"
+	" OVER (PARTITION BY c.relation, c.row_key, c.column_name) AS ended"
+	" FROM mediastore.change AS c WHERE c.id" EQUAL "ANY ($1)) AS l"
+	" WHERE l.kind" EQUAL "'a'" CHAR " AND l.turn" EQUAL "1"
+	" AND (l.ended IS NULL OR l.ended OPERATOR(pg_catalog.<) l.id)"
+	" AND EXISTS (SELECT FROM pg_catalog.pg_class AS r WHERE r.oid" EQUAL "l.relation)",
 	.result = SPI_OK_SELECT, .count = 1, .types = {INT8ARRAYOID}
 };
 
