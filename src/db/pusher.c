@@ -750,6 +750,15 @@ milliseconds_until(TimestampTz now, TimestampTz then)
 	return (int) Min(TimestampDifferenceMilliseconds(now, then), INT_MAX - 1) + 1;
 }
 
+/* How long a wake-up has to wait for its look at the queue, ms. */
+static int
+look_delay(TimestampTz now)
+{
+	TimestampTz then = TimestampTzPlusMilliseconds(looked_at, PUSHER_PAUSE);
+
+	return now < looked_at || then <= now ? 0 : milliseconds_until(now, then);
+}
+
 /* Whether the queue is to be looked at, or results to be recorded. */
 static bool
 needs_statements(bool claim, TimestampTz now, long timeout)
@@ -767,7 +776,7 @@ needs_statements(bool claim, TimestampTz now, long timeout)
 	/* whoever does not want to wait wants to be sure */
 	if (timeout == 0)
 		return true;
-	if (look_wanted || (more_due && ready <= most_ready() / 2))
+	if ((look_wanted && look_delay(now) == 0) || (more_due && ready <= most_ready() / 2))
 		return true;
 	if (!more_due && next_due != 0 && next_due <= now)
 		return true;
@@ -806,7 +815,10 @@ do_statements(bool claim)
 	if (folded > 0)
 		write_back_sweep();
 	if (folded >= FOLDED_IN_ROUND)
+	{
 		look_wanted = true;
+		looked_at = 0;
+	}
 	claim_more();
 	write_back_find();
 	return true;
@@ -865,12 +877,14 @@ wait_for_work(bool claim, long timeout, PusherStatus *status)
 		due = write_back;
 	if (!claim)
 		due = 0;
-	if (is_idle && (count_stage(PUSH_ENDED) > 0 || (claim && (look_wanted || more_due))))
+	if (is_idle && (count_stage(PUSH_ENDED) > 0 || (claim && more_due)))
 		timeout = 0;
-	else if (claim && (look_wanted || (due != 0 && due <= now)))
+	else if (claim && due != 0 && due <= now)
 		timeout = 0;
 	else if (due != 0)
 		timeout = Min(timeout, milliseconds_until(now, due));
+	if (claim && look_wanted)
+		timeout = Min(timeout, look_delay(now));
 	if (ended_since != 0)
 		timeout = Min(timeout, LONGEST_UNRECORDED);
 

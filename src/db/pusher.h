@@ -33,6 +33,12 @@ typedef struct PusherStatus
 } PusherStatus;
 
 /*
+ * How long after a look at the queue a wake-up waits for the next one, ms: many
+ * commits share one then.
+ */
+#define PUSHER_PAUSE 5
+
+/*
  * Takes the lock, without waiting; false if another session has it.  Not in a
  * transaction, as all of these.
  */

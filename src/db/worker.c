@@ -149,6 +149,7 @@ work(bool linger)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	TimestampTz idle_since = 0;
+	TimestampTz taken_at = 0;
 	bool		is_healthy = false;
 	long		timeout = 0;
 
@@ -162,8 +163,12 @@ work(bool linger)
 		CHECK_FOR_INTERRUPTS();
 		reload_settings();
 		claim = mediastore_enabled && is_turn;
-		if (worker_begin_round())
+		/* who commits meanwhile need not wake us again */
+		if (taken_at != 0 && until(taken_at, now) < PUSHER_PAUSE)
+			timeout = Min(timeout, PUSHER_PAUSE - until(taken_at, now));
+		else if (worker_begin_round())
 		{
+			taken_at = now;
 			timeout = 0;
 			idle_since = 0;
 			linger = true;
