@@ -53,6 +53,13 @@
 /* A round that has nothing to do looks at the queue so often, if asked (ms). */
 #define LOOK_AGAIN		1000
 
+/*
+ * Between two looks is as much time as the first one took, lest it be taken
+ * from those who commit meanwhile; within these limits (ms).
+ */
+#define SHORTEST_PAUSE	5
+#define LONGEST_PAUSE	100
+
 /* How soon what could not be read for a lock is tried again, in seconds. */
 #define LOCKED_DELAY	1.0
 
@@ -100,6 +107,7 @@ static bool stores_failed = false;	/* a store has failures to be taken back */
 static TimestampTz taken_over_until = 0;
 static TimestampTz next_due = 0;
 static TimestampTz looked_at = 0;
+static int	look_pause = 0;		/* until the next look, ms */
 static TimestampTz ended_since = 0; /* the oldest result not recorded */
 
 /* --- objects -------------------------------------------------------------- */
@@ -750,13 +758,19 @@ milliseconds_until(TimestampTz now, TimestampTz then)
 	return (int) Min(TimestampDifferenceMilliseconds(now, then), INT_MAX - 1) + 1;
 }
 
-/* How long a wake-up has to wait for its look at the queue, ms. */
+/* As pusher_delay. */
 static int
 look_delay(TimestampTz now)
 {
-	TimestampTz then = TimestampTzPlusMilliseconds(looked_at, PUSHER_PAUSE);
+	TimestampTz then = TimestampTzPlusMilliseconds(looked_at, look_pause);
 
 	return now < looked_at || then <= now ? 0 : milliseconds_until(now, then);
+}
+
+int
+pusher_delay(void)
+{
+	return look_delay(GetCurrentTimestamp());
 }
 
 /* Whether the queue is to be looked at, or results to be recorded. */
@@ -790,6 +804,7 @@ static bool
 do_statements(bool claim)
 {
 	int			folded = 0;
+	TimestampTz begun;
 
 	if (!OidIsValid(own_table("object")))
 		return false;
@@ -802,7 +817,7 @@ do_statements(bool claim)
 		has_taken_over = true;
 	}
 	look_wanted = false;
-	looked_at = GetCurrentTimestamp();
+	begun = GetCurrentTimestamp();
 	while (folded < FOLDED_IN_ROUND)
 	{
 		int			count = fold_changes(FOLDED_AT_ONCE);
@@ -814,13 +829,17 @@ do_statements(bool claim)
 	}
 	if (folded > 0)
 		write_back_sweep();
+	claim_more();
+	write_back_find();
+	looked_at = GetCurrentTimestamp();
+	look_pause = (int) TimestampDifferenceMilliseconds(begun, looked_at);
+	look_pause = Min(Max(look_pause, SHORTEST_PAUSE), LONGEST_PAUSE);
 	if (folded >= FOLDED_IN_ROUND)
 	{
 		look_wanted = true;
-		looked_at = 0;
+		if (!MyLatch->is_set)
+			look_pause = 0;
 	}
-	claim_more();
-	write_back_find();
 	return true;
 }
 

@@ -33,12 +33,6 @@ typedef struct PusherStatus
 } PusherStatus;
 
 /*
- * How long after a look at the queue a wake-up waits for the next one, ms: many
- * commits share one then.
- */
-#define PUSHER_PAUSE 5
-
-/*
  * Takes the lock, without waiting; false if another session has it.  Not in a
  * transaction, as all of these.
  */
@@ -55,5 +49,11 @@ extern void pusher_unlock(void);
  * raises (cancel, shutdown, the database's end) leaves nothing open.
  */
 extern void pusher_round(bool claim, long timeout, PusherStatus *status);
+
+/*
+ * How long a wake-up waits for its look at the queue, ms, that many commits
+ * share one; a round that does not wait looks at once all the same.
+ */
+extern int	pusher_delay(void);
 
 #endif							/* MEDIASTORE_PUSHER_H */

@@ -149,7 +149,6 @@ work(bool linger)
 {
 	TimestampTz start = GetCurrentTimestamp();
 	TimestampTz idle_since = 0;
-	TimestampTz taken_at = 0;
 	bool		is_healthy = false;
 	long		timeout = 0;
 
@@ -159,16 +158,17 @@ work(bool linger)
 		TimestampTz now = GetCurrentTimestamp();
 		bool		is_turn = !worker_is_crowded() || until(start, now) < TURN;
 		bool		claim;
+		int			delay;
 
 		CHECK_FOR_INTERRUPTS();
 		reload_settings();
 		claim = mediastore_enabled && is_turn;
 		/* who commits meanwhile need not wake us again */
-		if (taken_at != 0 && until(taken_at, now) < PUSHER_PAUSE)
-			timeout = Min(timeout, PUSHER_PAUSE - until(taken_at, now));
+		delay = pusher_delay();
+		if (delay > 0)
+			timeout = Min(timeout, delay);
 		else if (worker_begin_round())
 		{
-			taken_at = now;
 			timeout = 0;
 			idle_since = 0;
 			linger = true;
