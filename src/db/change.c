@@ -122,17 +122,6 @@ set_array(Datum *value, bool *is_null, ArrayType *array)
 		*value = PointerGetDatum(array);
 }
 
-static void
-set_name(Datum *value, bool *is_null, Name name, const char *text)
-{
-	*is_null = text == NULL;
-	if (text != NULL)
-	{
-		namestrcpy(name, text);
-		*value = NameGetDatum(name);
-	}
-}
-
 /* What could not be folded would be in the way of all that comes after it. */
 static void
 check_row_key(ArrayType *row_key)
@@ -153,8 +142,6 @@ change_append(const Change *change)
 	Relation	table = OidIsValid(oid) ? try_table_open(oid, RowExclusiveLock) : NULL;
 	Datum		values[CHANGE_COLUMNS] = {(Datum) 0};
 	bool		nulls[CHANGE_COLUMNS] = {false};
-	NameData	column;
-	NameData	server;
 	CatalogIndexState indexes;
 	HeapTuple	tuple;
 	bool		attaches = change->kind == 'a';
@@ -183,12 +170,11 @@ change_append(const Change *change)
 	values[CHANGE_KIND] = CharGetDatum(change->kind);
 	values[CHANGE_RELATION] = ObjectIdGetDatum(change->relation);
 	set_array(&values[CHANGE_ROW_KEY], &nulls[CHANGE_ROW_KEY], change->row_key);
-	set_name(&values[CHANGE_COLUMN_NAME], &nulls[CHANGE_COLUMN_NAME], &column, change->column);
+	set_text(&values[CHANGE_COLUMN_NAME], &nulls[CHANGE_COLUMN_NAME], change->column);
 	values[CHANGE_INDEX] = Int32GetDatum(change->index);
 	nulls[CHANGE_INDEX] = !attaches && (change->kind != 'd' || change->index < 0);
 	set_array(&values[CHANGE_NEW_KEY], &nulls[CHANGE_NEW_KEY], change->new_key);
-	set_name(&values[CHANGE_SERVER], &nulls[CHANGE_SERVER], &server,
-			 attaches ? change->server : NULL);
+	set_text(&values[CHANGE_SERVER], &nulls[CHANGE_SERVER], attaches ? change->server : NULL);
 	set_text(&values[CHANGE_KEY], &nulls[CHANGE_KEY],
 			 attaches ? change->key : change->kind == 'c' ? change->new_column : NULL);
 	set_text(&values[CHANGE_CONTENT_TYPE], &nulls[CHANGE_CONTENT_TYPE],

@@ -44,7 +44,10 @@ static OwnStatement read_changes = {
 	.result = SPI_OK_SELECT, .count = 1, .types = {INT8OID}
 };
 
-/* $1: numbers of changes.  Those that are in effect when all are folded. */
+/*
+ * $1: numbers of changes.  Those that are in effect when all are folded: the
+ * last of their place, and none after them detaches all of the row's.
+ */
 static OwnStatement find_attached = {
 	.text = "SELECT l.id FROM ("
 	" SELECT DISTINCT ON (w.relation, w.row_key, w.column_name, w.index) w.id, w.kind, w.relation, w.detached"

@@ -73,6 +73,8 @@ CREATE INDEX attachment_object ON mediastore.attachment (object);
 CREATE INDEX attachment_unwritten ON mediastore.attachment (object) WHERE NOT written;
 
 CREATE TABLE mediastore.change (
+	-- names are text here: rows that are written with each value, and soon
+	-- deleted, are to be small
 	id pg_catalog.int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	-- a: the place refers to an object now; d: it does not any more;
 	-- m: the row's key is new_key now, as far as the column goes; t: of all
@@ -81,10 +83,10 @@ CREATE TABLE mediastore.change (
 	kind pg_catalog."char" NOT NULL,
 	relation pg_catalog.regclass NOT NULL,
 	row_key pg_catalog.text[] COLLATE "C",
-	column_name pg_catalog.name,
+	column_name pg_catalog.text COLLATE "C",
 	index pg_catalog.int4,			-- of d, null: all there are
 	new_key pg_catalog.text[] COLLATE "C",
-	server pg_catalog.name,
+	server pg_catalog.text COLLATE "C",
 	key pg_catalog.text COLLATE "C",
 	sha256 pg_catalog.bytea,
 	bytes pg_catalog.int8,

@@ -10,12 +10,14 @@
  */
 #include "postgres.h"
 
+#include <openssl/err.h>
+#include <openssl/evp.h>
+
 #include "access/xact.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
@@ -242,17 +244,43 @@ append(const Row *row, char kind, int32 index)
 
 /* --- values --------------------------------------------------------------- */
 
-/* Fills in the SHA-256 of a value, 32 bytes. */
+_Noreturn static void
+cannot_hash(void)
+{
+	unsigned long code = ERR_get_error();
+	char		reason[256] = "unknown error";
+
+	if (code != 0)
+		ERR_error_string_n(code, reason, sizeof(reason));
+	ERR_clear_error();
+	ereport(ERROR,
+			(errcode(ERRCODE_INTERNAL_ERROR),
+			 errmsg("could not compute a SHA-256: %s", reason)));
+}
+
+/*
+ * Fills in the SHA-256 of a value, 32 bytes.  Small values are hashed in less
+ * time than OpenSSL takes to find the algorithm, so its context is kept.
+ */
 static void
 hash_value(Value *value, uint8 *digest)
 {
-	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
+	static EVP_MD_CTX *context = NULL;
 	uint64		done = 0;
 
 	if (context == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	if (pg_cryptohash_init(context) < 0)
-		elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
+	{
+		EVP_MD_CTX *made = EVP_MD_CTX_new();
+
+		if (made == NULL || EVP_DigestInit_ex(made, EVP_sha256(), NULL) != 1)
+		{
+			EVP_MD_CTX_free(made);
+			cannot_hash();
+		}
+		context = made;
+	}
+	else if (EVP_DigestInit_ex(context, NULL, NULL) != 1)
+		cannot_hash();
 	while (done < value->total)
 	{
 		const uint8 *bytes;
@@ -260,13 +288,12 @@ hash_value(Value *value, uint8 *digest)
 
 		CHECK_FOR_INTERRUPTS();
 		count = value_read_on(value, done, &bytes);
-		if (pg_cryptohash_update(context, bytes, count) < 0)
-			elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
+		if (EVP_DigestUpdate(context, bytes, count) != 1)
+			cannot_hash();
 		done += count;
 	}
-	if (pg_cryptohash_final(context, digest, PG_SHA256_DIGEST_LENGTH) < 0)
-		elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
-	pg_cryptohash_free(context);
+	if (EVP_DigestFinal_ex(context, digest, NULL) != 1)
+		cannot_hash();
 }
 
 /* A random UUID (RFC 9562, version 4), as text. */

@@ -58,6 +58,13 @@
 #define LOOK_AGAIN		1000
 
 /*
+ * Between two looks is as much time as the first one took, lest it be taken
+ * from those who commit meanwhile; within these limits (ms).
+ */
+#define SHORTEST_PAUSE	5
+#define LONGEST_PAUSE	100
+
+/*
  * The lock's numbers; the last is one that the SQL functions for advisory locks
  * do not use.
  */
@@ -86,6 +93,7 @@ static TimestampTz next_due = 0;
 static TimestampTz looked_at = 0;
 static TimestampTz claimed_at = 0;
 static int	most_ready = LEAST_READY;
+static int	look_pause = 0;		/* until the next look, ms */
 
 /* --- what is under way ---------------------------------------------------- */
 
@@ -100,6 +108,7 @@ forget_all(void)
 	write_back_forget();
 	more_due = false;
 	has_taken_over = false;
+	look_pause = 0;
 	next_due = 0;
 }
 
@@ -368,6 +377,21 @@ needs_values(TimestampTz now)
 		  TimestampDifferenceExceeds(wants_since, now, LONGEST_UNREAD)));
 }
 
+/* As pusher_delay. */
+static int
+look_delay(TimestampTz now)
+{
+	TimestampTz then = TimestampTzPlusMilliseconds(looked_at, look_pause);
+
+	return now < looked_at || then <= now ? 0 : milliseconds_until(now, then);
+}
+
+int
+pusher_delay(void)
+{
+	return look_delay(GetCurrentTimestamp());
+}
+
 /* Whether the queue is to be looked at, or results to be recorded. */
 static bool
 needs_statements(bool claim, TimestampTz now, long timeout)
@@ -385,7 +409,7 @@ needs_statements(bool claim, TimestampTz now, long timeout)
 	/* whoever does not want to wait wants to be sure */
 	if (timeout == 0)
 		return true;
-	if (look_wanted || (more_due && ready <= most_ready / 2))
+	if ((look_wanted && look_delay(now) == 0) || (more_due && ready <= most_ready / 2))
 		return true;
 	if (!more_due && next_due != 0 && next_due <= now)
 		return true;
@@ -418,6 +442,7 @@ static bool
 do_statements(bool claim)
 {
 	int			folded;
+	TimestampTz begun;
 
 	if (!OidIsValid(own_table("object")))
 		return false;
@@ -430,7 +455,7 @@ do_statements(bool claim)
 		has_taken_over = true;
 	}
 	look_wanted = false;
-	looked_at = GetCurrentTimestamp();
+	begun = GetCurrentTimestamp();
 	start_courier();
 	folded = fold_changes(FOLDED_AT_ONCE);
 	if (folded > 0)
@@ -440,6 +465,12 @@ do_statements(bool claim)
 	if (folded < FOLDED_AT_ONCE || push_count(PUSH_READY) <= most_ready / 2)
 		claim_more();
 	write_back_find();
+	looked_at = GetCurrentTimestamp();
+	look_pause = (int) TimestampDifferenceMilliseconds(begun, looked_at);
+	look_pause = Min(Max(look_pause, SHORTEST_PAUSE), LONGEST_PAUSE);
+	/* a backlog is another matter */
+	if (folded >= FOLDED_AT_ONCE)
+		look_pause = 0;
 	return true;
 }
 
@@ -496,12 +527,14 @@ wait_for_work(bool claim, long timeout, PusherStatus *status)
 		due = write_back;
 	if (!claim)
 		due = 0;
-	if (is_idle && (push_count(PUSH_ENDED) > 0 || (claim && (look_wanted || more_due))))
+	if (is_idle && (push_count(PUSH_ENDED) > 0 || (claim && more_due)))
 		timeout = 0;
-	else if (claim && (look_wanted || (due != 0 && due <= now)))
+	else if (claim && due != 0 && due <= now)
 		timeout = 0;
 	else if (due != 0)
 		timeout = Min(timeout, milliseconds_until(now, due));
+	if (claim && look_wanted)
+		timeout = Min(timeout, look_delay(now));
 	if (push_ended_since != 0)
 		timeout = Min(timeout, LONGEST_UNRECORDED);
 	if (want_count > 0)

@@ -55,4 +55,10 @@ extern void pusher_unlock(void);
  */
 extern void pusher_round(bool claim, long timeout, PusherStatus *status);
 
+/*
+ * How long a wake-up waits for its look at the queue, ms, that many commits
+ * share one; a round that does not wait looks at once all the same.
+ */
+extern int	pusher_delay(void);
+
 #endif							/* MEDIASTORE_PUSHER_H */

@@ -14,7 +14,7 @@ CREATE VIEW mediastore.queue AS
 	FROM mediastore.object AS o
 	WHERE o.state OPERATOR(pg_catalog.<>) 'stored'
 	UNION ALL
-	SELECT NULL, c.server, c.key, 'new', 0, NULL, NULL, NULL, c.bytes, NULL
+	SELECT NULL, c.server::pg_catalog.name, c.key, 'new', 0, NULL, NULL, NULL, c.bytes, NULL
 	FROM mediastore.change AS c;
 COMMENT ON VIEW mediastore.queue IS 'what is not as it should be at the stores yet';
 COMMENT ON COLUMN mediastore.queue.object IS 'its number, for media_retry and media_discard; null of what the worker has not seen yet';

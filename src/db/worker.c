@@ -158,11 +158,16 @@ work(bool linger)
 		TimestampTz now = GetCurrentTimestamp();
 		bool		is_turn = !worker_is_crowded() || until(start, now) < TURN;
 		bool		claim;
+		int			delay;
 
 		CHECK_FOR_INTERRUPTS();
 		reload_settings();
 		claim = mediastore_enabled && is_turn;
-		if (worker_begin_round())
+		/* who commits meanwhile need not wake us again */
+		delay = pusher_delay();
+		if (delay > 0)
+			timeout = Min(timeout, delay);
+		else if (worker_begin_round())
 		{
 			timeout = 0;
 			idle_since = 0;

@@ -84,6 +84,8 @@ store_key_check(const char *prefix, const char *key, bool segments, StoreError *
 	if (!store_is_plain(key) || (prefix != NULL && !store_is_plain(prefix)))
 		return store_fail(error, STORE_BAD_KEY, NULL, NULL,
 						  "key is not UTF-8 or has control characters");
+	if (segments && length == 0)
+		return check_segments(key, error);
 	if (segments)
 	{
 		/* the prefix may end within a segment */
@@ -124,6 +126,7 @@ static void
 add_value(StoreText *key, const char *value, bool is_column)
 {
 	const char *at = value;
+	const char *run = value;	/* what is yet to be added as it is */
 
 	if (*at == '\0')
 		store_text_string(key, "%");
@@ -137,12 +140,15 @@ add_value(StoreText *key, const char *value, bool is_column)
 			length = 1;
 		if (control || *at == '/' || *at == '%' || (is_column && *at == ',') ||
 			(at == value && *at == '.'))
+		{
+			store_text_add(key, run, (size_t) (at - run));
 			for (size_t i = 0; i < length; i++)
 				store_text_format(key, "%%%02X", (unsigned char) at[i]);
-		else
-			store_text_add(key, at, length);
+			run = at + length;
+		}
 		at += length;
 	}
+	store_text_add(key, run, (size_t) (at - run));
 }
 
 /* Adds what a name stands for; false if that is not known. */
