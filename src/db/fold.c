@@ -135,7 +135,7 @@ static OwnStatement attach_places = {
 	" SELECT a.relation, a.row_key, a.column_name, a.index, o.id, NOT a.write_back"
 	" FROM (" ATTACHED ") AS a"
 	" JOIN mediastore.object AS o ON o.server" EQUAL "a.server AND o.key" EQUAL "a.key"
-	" WHERE a.allowed OR o.owner" EQUAL "a.relowner"
+	" WHERE a.allowed OR (o.owner" EQUAL "a.relowner AND o.state OPERATOR(pg_catalog.<>) 'deleting')"
 	" ON CONFLICT (relation, row_key, column_name, index) DO UPDATE"
 	" SET written = excluded.written, offloaded = false WHERE t.offloaded",
 	.result = SPI_OK_INSERT, .count = 1, .types = {INT8ARRAYOID}, .table = "attachment"
