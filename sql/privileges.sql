@@ -30,9 +30,27 @@ SET mediastore.formats = 'heif';
 SET mediastore.codec_memory = '10GB';
 SET mediastore.codec_timeout = '1h';
 SET mediastore.helper_idle = '1h';
+-- nor what protects its network
+SET mediastore.private_networks = on;
+SET mediastore.credentials_file = '/etc/passwd';
+SET mediastore.max_queue_rows = 0;
+SET mediastore.connect_timeout = '1h';
+SET mediastore.stall_timeout = '1h';
+SET mediastore.transfer_timeout = '1h';
 
 -- nor is the schema of views and tables
 CREATE TABLE mediastore.mine ();
+
+-- nor what is at stores, and what is to become of it
+SELECT * FROM mediastore.store;
+SELECT * FROM mediastore.object;
+SELECT * FROM mediastore.attachment;
+SELECT * FROM mediastore.queue;
+SELECT * FROM mediastore.worker;
+SELECT nextval('mediastore.change_id_seq');
+INSERT INTO mediastore.change (kind, relation) VALUES ('t', 'picture');
+CALL media_drain();
+CALL media_push_existing('picture', 'data');
 
 RESET ROLE;
 DROP OWNED BY regress_mediastore_user;
@@ -45,7 +63,9 @@ SELECT p.oid::regprocedure AS function, p.provolatile AS volatile, p.proisstrict
 	FROM pg_proc p JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
 	JOIN pg_extension e ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid
 	WHERE e.extname = 'mediastore' ORDER BY p.oid::regprocedure::text COLLATE "C";
-SELECT n.nspname, c.relname, c.relkind, obj_description(c.oid, 'pg_class') IS NOT NULL AS comment
+SELECT n.nspname, c.relname, c.relkind, obj_description(c.oid, 'pg_class') IS NOT NULL AS comment,
+	(SELECT string_agg(a.privilege_type, ' ' ORDER BY a.privilege_type) FROM aclexplode(c.relacl) AS a WHERE a.grantee = 0) AS public,
+	(SELECT string_agg(DISTINCT a.grantee::regrole || ' ' || a.privilege_type, ', ') FROM aclexplode(c.relacl) AS a WHERE a.grantee NOT IN (0, c.relowner)) AS others
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 	JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e'
 	ORDER BY 1, 2;

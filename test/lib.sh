@@ -575,6 +575,7 @@ server_start() { # [SETTING ...]: lines of postgresql.conf
 		echo "max_connections = 40"
 		echo "shared_buffers = 64MB"
 		echo "max_wal_size = 4GB"
+		echo "max_prepared_transactions = 10"
 		extension_settings "$DEST"
 		[ $# = 0 ] || printf '%s\n' "$@"
 	} >>"$data/postgresql.conf"

@@ -99,6 +99,7 @@ typedef struct AuditBook
 	const char *etag;			/* or NULL */
 	const char *state;
 	TimestampTz stored_at;		/* 0: never */
+	uint8		sha256[PG_SHA256_DIGEST_LENGTH];
 	bool		referenced;
 } AuditBook;
 

@@ -41,7 +41,7 @@
 #define PAGE_ROWS		"500"
 
 static OwnStatement read_objects = {
-	"SELECT o.id, o.key, o.bytes, o.etag, o.state, o.stored_at,"
+	"SELECT o.id, o.key, o.bytes, o.etag, o.state, o.stored_at, o.sha256,"
 	" EXISTS (SELECT FROM mediastore.attachment AS a WHERE a.object OPERATOR(pg_catalog.=) o.id)"
 	" FROM mediastore.object AS o"
 	" WHERE o.server OPERATOR(pg_catalog.=) $1 AND o.key OPERATOR(pg_catalog.>) $2"
@@ -198,6 +198,7 @@ audit_books_next(AuditBooks *books, AuditBook *book)
 	uint64		row;
 	bool		is_null;
 	Datum		datum;
+	bytea	   *sha256;
 
 	CHECK_FOR_INTERRUPTS();
 	if (books->ended)
@@ -236,7 +237,11 @@ audit_books_next(AuditBooks *books, AuditBook *book)
 	book->state = TextDatumGetCString(set_column_of(page, row, 5));
 	datum = column_of(page, row, 6, &is_null);
 	book->stored_at = is_null ? 0 : DatumGetTimestampTz(datum);
-	book->referenced = DatumGetBool(set_column_of(page, row, 7));
+	sha256 = DatumGetByteaPP(set_column_of(page, row, 7));
+	if (VARSIZE_ANY_EXHDR(sha256) != sizeof(book->sha256))
+		elog(ERROR, "mediastore.object " INT64_FORMAT " has no SHA-256", book->id);
+	memcpy(book->sha256, VARDATA_ANY(sha256), sizeof(book->sha256));
+	book->referenced = DatumGetBool(set_column_of(page, row, 8));
 	MemoryContextSwitchTo(old);
 	return true;
 }
@@ -555,7 +560,7 @@ audit_rows(const char *server, AuditFound found, void *context)
 		if (page.count == 0)
 			break;
 		read_place(&page, page.count - 1, &last);
-		last.row_key = (ArrayType *) DatumGetPointer(PG_DETOAST_DATUM_COPY(PointerGetDatum(last.row_key)));
+		last.row_key = (ArrayType *) PG_DETOAST_DATUM_COPY(PointerGetDatum(last.row_key));
 		namestrcpy(&last_column, last.column);
 
 		MemoryContextReset(memory);

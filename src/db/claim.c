@@ -4,7 +4,9 @@
  *	  Objects that are due, and what is written down of those that were tried.
  *
  * What happens to many objects is one statement, with an array for each of
- * their columns.
+ * their columns.  The objects themselves are not joined with these: when a plan
+ * is made the table may be empty, and it is not to be read from end to end
+ * when it is large.
  *
  *-------------------------------------------------------------------------
  */
@@ -58,16 +60,15 @@ static OwnStatement read_stores = {
 	" (SELECT FROM mediastore.attachment AS a WHERE a.object OPERATOR(pg_catalog.=) q.id))"
 
 static OwnStatement claim_due = {
-	.text = "WITH due AS MATERIALIZED (SELECT d.id"
+	.text = "UPDATE mediastore.object AS o SET attempts = o.attempts OPERATOR(pg_catalog.+) 1, lease_token = $5,"
+	" tried = o.tried OR o.state OPERATOR(pg_catalog.=) 'pending',"
+	" lease_until = pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $6)"
+	" WHERE o.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT d.id"
 	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($7)) AS s (server, state, most, immutable), LATERAL"
 	" (SELECT q.id, q.next_attempt_at " DUE_OBJECTS
 	" AND q.next_attempt_at OPERATOR(pg_catalog.<=) pg_catalog.now()"
 	" ORDER BY q.next_attempt_at LIMIT s.most FOR NO KEY UPDATE OF q SKIP LOCKED) AS d"
-	" ORDER BY d.next_attempt_at LIMIT $4)"
-	" UPDATE mediastore.object AS o SET attempts = o.attempts OPERATOR(pg_catalog.+) 1, lease_token = $5,"
-	" tried = o.tried OR o.state OPERATOR(pg_catalog.=) 'pending',"
-	" lease_until = pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $6)"
-	" FROM due WHERE o.id OPERATOR(pg_catalog.=) due.id"
+	" ORDER BY d.next_attempt_at LIMIT $4))"
 	" RETURNING o.id, o.server, o.key, o.sha256, o.bytes, o.content_type, o.immutable, o.owner::pg_catalog.oid,"
 	" o.state, o.attempts",
 	.result = SPI_OK_UPDATE_RETURNING,
@@ -112,6 +113,11 @@ static OwnStatement shorten_leases = {
 	.table = "object"
 };
 
+/* $1, which is r.id, too: objects.  For no other index, there is no other operator. */
+#define RECORDED \
+	" WHERE o.id OPERATOR(pg_catalog.=) ANY ($1) AND pg_catalog.int8eq(r.id, o.id)" \
+	" AND o.lease_token OPERATOR(pg_catalog.=) r.token"
+
 static OwnStatement record_stored = {
 	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL,"
 	" stored_at = CASE WHEN o.sha256 OPERATOR(pg_catalog.=) r.sha256 THEN pg_catalog.now() END,"
@@ -120,7 +126,7 @@ static OwnStatement record_stored = {
 	" THEN 'stored' ELSE o.state END"
 	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 	" pg_catalog.unnest($4)) AS r (id, token, sha256, etag)"
-	" WHERE o.id OPERATOR(pg_catalog.=) r.id AND o.lease_token OPERATOR(pg_catalog.=) r.token"
+	RECORDED
 	" RETURNING o.id, o.state OPERATOR(pg_catalog.=) 'stored'",
 	.result = SPI_OK_UPDATE_RETURNING,
 	.count = 4,
@@ -130,9 +136,9 @@ static OwnStatement record_stored = {
 
 static OwnStatement record_deleted = {
 	.text = "DELETE FROM mediastore.object AS o USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (id, token)"
-	" WHERE o.id OPERATOR(pg_catalog.=) r.id AND o.lease_token OPERATOR(pg_catalog.=) r.token"
-	" AND o.state OPERATOR(pg_catalog.=) 'deleting' AND NOT EXISTS"
-	" (SELECT FROM mediastore.attachment AS a WHERE a.object OPERATOR(pg_catalog.=) o.id)",
+	RECORDED
+	" AND pg_catalog.texteq(o.state, 'deleting') AND"
+	" (SELECT a.object FROM mediastore.attachment AS a WHERE a.object OPERATOR(pg_catalog.=) o.id LIMIT 1) IS NULL",
 	.result = SPI_OK_DELETE,
 	.count = 2,
 	.types = {INT8ARRAYOID, INT8ARRAYOID},
@@ -142,9 +148,8 @@ static OwnStatement record_deleted = {
 /* Those that are wanted again, meanwhile. */
 static OwnStatement record_emptied = {
 	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL, stored_at = NULL, etag = NULL,"
-	" tried = false, attempts = 0, last_error = NULL"
-	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (id, token)"
-	" WHERE o.id OPERATOR(pg_catalog.=) r.id AND o.lease_token OPERATOR(pg_catalog.=) r.token",
+	" tried = false, attempts = 0, last_error = NULL FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (id, token)"
+	RECORDED,
 	.result = SPI_OK_UPDATE,
 	.count = 2,
 	.types = {INT8ARRAYOID, INT8ARRAYOID},
@@ -173,7 +178,7 @@ static OwnStatement record_failed = {
 	" last_error = CASE WHEN " THE_SAME " THEN COALESCE(r.message, o.last_error) ELSE o.last_error END"
 	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
 	" pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) AS r (id, token, sha256, counts, is_dead, delay, message)"
-	" WHERE o.id OPERATOR(pg_catalog.=) r.id AND o.lease_token OPERATOR(pg_catalog.=) r.token",
+	RECORDED,
 	.result = SPI_OK_UPDATE,
 	.count = 8,
 	.types = {INT8ARRAYOID, INT8ARRAYOID, BYTEAARRAYOID, BOOLARRAYOID, BOOLARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID,

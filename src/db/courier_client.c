@@ -110,6 +110,13 @@ courier_begin(const CourierRequest *request)
 	memset(&text, 0, sizeof(text));
 	text.bytes = courier->outgoing;
 	courier_text_add(&text, "key", request->key);
+	if (request->concurrency > 0)
+	{
+		char		number[12];
+
+		snprintf(number, sizeof(number), "%d", request->concurrency);
+		courier_text_add(&text, "concurrency", number);
+	}
 	if (request->operation == COURIER_PUT)
 		add_headers(&text, request);
 	if (text.overflow)

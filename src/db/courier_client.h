@@ -30,6 +30,9 @@ typedef struct CourierRequest
 	CourierOperation operation;
 	uint32		store;			/* of courier_store */
 	const char *key;			/* for a LIST what keys begin with */
+	int			concurrency;	/* how many transfers may be under way, this
+								 * one included, or it waits for its turn; 0:
+								 * it does not */
 	/* of a PUT: */
 	uint64		length;
 	const uint8 *sha256;		/* 32 bytes, of the content */

@@ -47,31 +47,32 @@ static OwnStatement read_changes = {
 /* $1: numbers of changes.  Those that are in effect when all are folded. */
 static OwnStatement find_attached = {
 	.text = "SELECT l.id FROM ("
-	" SELECT DISTINCT ON (c.relation, c.row_key, c.column_name, c.index)"
-	" c.id, c.kind, c.relation, c.row_key, c.column_name"
-	" FROM mediastore.change AS c WHERE c.id" EQUAL "ANY ($1) AND c.index IS NOT NULL"
-	" ORDER BY c.relation, c.row_key, c.column_name, c.index, c.id DESC) AS l"
+	" SELECT DISTINCT ON (w.relation, w.row_key, w.column_name, w.index) w.id, w.kind, w.relation, w.detached"
+	" FROM (SELECT c.id, c.kind, c.relation, c.row_key, c.column_name, c.index,"
+	" pg_catalog.max(c.id) FILTER (WHERE c.kind" EQUAL "'d'" CHAR " AND c.index IS NULL)"
+	" OVER (PARTITION BY c.relation, c.row_key, c.column_name) AS detached"
+	" FROM mediastore.change AS c WHERE c.id" EQUAL "ANY ($1)) AS w WHERE w.index IS NOT NULL"
+	" ORDER BY w.relation, w.row_key, w.column_name, w.index, w.id DESC) AS l"
 	" WHERE l.kind" EQUAL "'a'" CHAR
-	" AND EXISTS (SELECT FROM pg_catalog.pg_class AS r WHERE r.oid" EQUAL "l.relation)"
-	" AND NOT EXISTS (SELECT FROM mediastore.change AS d WHERE d.id" EQUAL "ANY ($1)"
-	" AND d.id OPERATOR(pg_catalog.>) l.id AND d.kind" EQUAL "'d'" CHAR " AND d.index IS NULL"
-	" AND d.relation" EQUAL "l.relation AND d.row_key" EQUAL "l.row_key"
-	" AND d.column_name" EQUAL "l.column_name)",
+	" AND (l.detached IS NULL OR l.detached OPERATOR(pg_catalog.<) l.id)"
+	" AND EXISTS (SELECT FROM pg_catalog.pg_class AS r WHERE r.oid" EQUAL "l.relation)",
 	.result = SPI_OK_SELECT, .count = 1, .types = {INT8ARRAYOID}
 };
 
 /* $1: numbers of changes, $2: those in effect.  Gives objects that lost one. */
 static OwnStatement detach_places = {
-	.text = "DELETE FROM mediastore.attachment AS t USING mediastore.change AS c"
-	" WHERE c.id" EQUAL "ANY ($1) AND t.relation" EQUAL "c.relation"
-	" AND t.row_key" EQUAL "c.row_key AND t.column_name" EQUAL "c.column_name"
+	.text = "DELETE FROM mediastore.attachment AS t WHERE t.ctid" EQUAL "ANY (ARRAY("
+	" SELECT p.ctid FROM mediastore.change AS c, LATERAL"
+	" (SELECT a.ctid, a.index, a.object FROM mediastore.attachment AS a WHERE a.relation" EQUAL "c.relation"
+	" AND a.row_key" EQUAL "c.row_key AND a.column_name" EQUAL "c.column_name OFFSET 0) AS p"
+	" WHERE c.id" EQUAL "ANY ($1)"
 	" AND CASE WHEN c.kind" EQUAL "'d'" CHAR
-	" THEN c.index IS NULL OR t.index" EQUAL "c.index"
-	" WHEN c.id" EQUAL "ANY ($2) THEN t.index" EQUAL "c.index AND NOT EXISTS"
-	" (SELECT FROM mediastore.object AS o WHERE o.id" EQUAL "t.object"
+	" THEN c.index IS NULL OR p.index" EQUAL "c.index"
+	" WHEN c.id" EQUAL "ANY ($2) THEN p.index" EQUAL "c.index AND NOT EXISTS"
+	" (SELECT FROM mediastore.object AS o WHERE o.id" EQUAL "p.object"
 	" AND o.server" EQUAL "c.server AND o.key" EQUAL "c.key)"
-	" ELSE t.index" EQUAL "c.index AND NOT EXISTS"
-	" (SELECT FROM pg_catalog.pg_class AS r WHERE r.oid" EQUAL "c.relation) END"
+	" ELSE p.index" EQUAL "c.index AND NOT EXISTS"
+	" (SELECT FROM pg_catalog.pg_class AS r WHERE r.oid" EQUAL "c.relation) END))"
 	" RETURNING t.object",
 	.result = SPI_OK_DELETE_RETURNING, .count = 2, .types = {INT8ARRAYOID, INT8ARRAYOID},
 	.table = "attachment"
@@ -134,7 +135,8 @@ static OwnStatement attach_places = {
 	" (relation, row_key, column_name, index, object, written)"
 	" SELECT a.relation, a.row_key, a.column_name, a.index, o.id, NOT a.write_back"
 	" FROM (" ATTACHED ") AS a"
-	" JOIN mediastore.object AS o ON o.server" EQUAL "a.server AND o.key" EQUAL "a.key"
+	", LATERAL (SELECT q.id, q.owner, q.state FROM mediastore.object AS q"
+	" WHERE q.server" EQUAL "a.server AND q.key" EQUAL "a.key LIMIT 1) AS o"
 	" WHERE a.allowed OR (o.owner" EQUAL "a.relowner AND o.state OPERATOR(pg_catalog.<>) 'deleting')"
 	" ON CONFLICT (relation, row_key, column_name, index) DO UPDATE"
 	" SET written = excluded.written, offloaded = false WHERE t.offloaded",
@@ -187,8 +189,8 @@ static OwnStatement rename_column = {
 };
 
 #define WITHOUT_ATTACHMENT \
-	" WHERE o.id" EQUAL "ANY ($1) AND NOT EXISTS" \
-	" (SELECT FROM mediastore.attachment AS t WHERE t.object" EQUAL "o.id)"
+	" WHERE o.id" EQUAL "ANY ($1) AND" \
+	" (SELECT t.object FROM mediastore.attachment AS t WHERE t.object" EQUAL "o.id LIMIT 1) IS NULL"
 
 /*
  * $1: objects that lost an attachment.  One whose transfer has failed may be at
@@ -324,6 +326,19 @@ number_array(Datum *numbers, int count)
 {
 	return PointerGetDatum(construct_array(numbers, count, INT8OID, sizeof(int64),
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+bool
+fold_is_due(void)
+{
+	Datum		values[1];
+	bool		is_due;
+
+	values[0] = Int64GetDatum(1);
+	own_execute(&read_changes, values, NULL);
+	is_due = SPI_processed > 0;
+	SPI_freetuptable(SPI_tuptable);
+	return is_due;
 }
 
 int

@@ -24,6 +24,7 @@
 #include "claim.h"
 #include "compat.h"
 #include "courier_client.h"
+#include "helper_process.h"
 #include "own_tables.h"
 #include "push.h"
 #include "pusher.h"
@@ -35,12 +36,23 @@
 #include "write_back.h"
 
 /* Results are recorded when there are so many, or when one is so old (ms). */
-#define RECORDED_AT_ONCE	16
+#define RECORDED_AT_ONCE	32
 #define LONGEST_UNRECORDED	50
 
-/* Changes that are folded at once, and in a round. */
-#define FOLDED_AT_ONCE	500
-#define FOLDED_IN_ROUND 500
+/*
+ * How many objects are claimed ahead of those that are begun: few at first, and
+ * more if they last for less than so long (ms).
+ */
+#define LEAST_READY		16
+#define MOST_READY		64
+#define READY_FOR		500
+
+/* Changes that are folded in a round: not so many that the courier would wait. */
+#define FOLDED_AT_ONCE	100
+
+/* Values are read when there are so many to be, or for so long (ms), or at need. */
+#define READ_AT_ONCE	8
+#define LONGEST_UNREAD	5
 
 /* A round that has nothing to do looks at the queue so often, if asked (ms). */
 #define LOOK_AGAIN		1000
@@ -63,6 +75,7 @@ static MemoryContext pusher_memory = NULL;
 static MemoryContext round_memory = NULL;	/* reset with each round */
 static Want wants[COURIER_SLOTS];
 static int	want_count = 0;
+static TimestampTz wants_since = 0;
 
 static bool is_locked = false;
 static bool has_taken_over = false;
@@ -71,6 +84,8 @@ static bool more_due = false;	/* the last claim took all that it could */
 static TimestampTz taken_over_until = 0;
 static TimestampTz next_due = 0;
 static TimestampTz looked_at = 0;
+static TimestampTz claimed_at = 0;
+static int	most_ready = LEAST_READY;
 
 /* --- what is under way ---------------------------------------------------- */
 
@@ -102,6 +117,7 @@ begin_transaction(void)
 		{"enable_hashjoin", "off"},
 		{"enable_mergejoin", "off"},
 		{"enable_bitmapscan", "off"},
+		{"enable_sort", "off"},
 		{"plan_cache_mode", "force_generic_plan"},
 		{"jit", "off"},
 		{"synchronous_commit", "off"}
@@ -229,20 +245,14 @@ read_values(void)
 
 /* --- claiming ------------------------------------------------------------- */
 
-/* How many are claimed ahead of those that are sent at once. */
-static int
-most_ready(void)
-{
-	return Min(Max(mediastore_push_concurrency, RECORDED_AT_ONCE), COURIER_TRANSFERS);
-}
-
 /* Claims what there is room for. */
 static void
 claim_more(void)
 {
-	int			most = Min(mediastore_push_concurrency, COURIER_TRANSFERS) + most_ready();
-	int			room = most - push_count(PUSH_READY) - push_count(PUSH_RUNNING);
 	TimestampTz now = GetCurrentTimestamp();
+	bool		is_slow = TimestampDifferenceExceeds(claimed_at, now, READY_FOR);
+	int			most = push_most_begun() + most_ready;
+	int			room = most - push_count(PUSH_READY) - push_count(PUSH_RUNNING);
 	PushObject *free[PUSH_OBJECTS];
 	ClaimStores stores;
 	int			count = 0;
@@ -269,8 +279,10 @@ claim_more(void)
 
 		count = claim_objects(&stores, free, count, most * 3 / 4);
 		push_prepare(free, count);
+		claimed_at = now;
 		if (count == asked)
 		{
+			most_ready = is_slow ? LEAST_READY : Min(2 * most_ready, MOST_READY);
 			more_due = true;
 			next_due = 0;
 			return;
@@ -304,6 +316,8 @@ take_event(const CourierEvent *event)
 		case COURIER_EVENT_WANT:
 			if (want_count == (int) lengthof(wants))
 				elog(ERROR, "courier wants more than it has slots for");
+			if (want_count == 0)
+				wants_since = GetCurrentTimestamp();
 			wants[want_count].event = *event;
 			wants[want_count++].object = object;
 			break;
@@ -346,6 +360,16 @@ milliseconds_until(TimestampTz now, TimestampTz then)
 	return (int) Min(TimestampDifferenceMilliseconds(now, then), INT_MAX - 1) + 1;
 }
 
+/* Whether values are to be read now, or can be with others soon. */
+static bool
+needs_values(TimestampTz now)
+{
+	return want_count >= READ_AT_ONCE ||
+		(want_count > 0 &&
+		 (push_count(PUSH_RUNNING) - want_count <= mediastore_push_concurrency ||
+		  TimestampDifferenceExceeds(wants_since, now, LONGEST_UNREAD)));
+}
+
 /* Whether the queue is to be looked at, or results to be recorded. */
 static bool
 needs_statements(bool claim, TimestampTz now, long timeout)
@@ -363,7 +387,7 @@ needs_statements(bool claim, TimestampTz now, long timeout)
 	/* whoever does not want to wait wants to be sure */
 	if (timeout == 0)
 		return true;
-	if (look_wanted || (more_due && ready <= most_ready() / 2))
+	if (look_wanted || (more_due && ready <= most_ready / 2))
 		return true;
 	if (!more_due && next_due != 0 && next_due <= now)
 		return true;
@@ -372,11 +396,30 @@ needs_statements(bool claim, TimestampTz now, long timeout)
 	return running + ready + ended == 0 && TimestampDifferenceExceeds(looked_at, now, LOOK_AGAIN);
 }
 
+static void
+start_program(void *context pg_attribute_unused())
+{
+	(void) helper_get(HELPER_COURIER);
+}
+
+/*
+ * The program takes as long to start as our first statements do.  If it does
+ * not, that is found out when it is needed.
+ */
+static void
+start_courier(void)
+{
+	ErrorData  *error;
+
+	if (helper_peek(HELPER_COURIER)->pid == 0 && fold_is_due())
+		(void) subtransaction_try(start_program, NULL, &error);
+}
+
 /* Records, folds, claims.  False if the extension is gone. */
 static bool
 do_statements(bool claim)
 {
-	int			folded = 0;
+	int			folded;
 
 	if (!OidIsValid(own_table("object")))
 		return false;
@@ -390,20 +433,14 @@ do_statements(bool claim)
 	}
 	look_wanted = false;
 	looked_at = GetCurrentTimestamp();
-	while (folded < FOLDED_IN_ROUND)
-	{
-		int			count = fold_changes(FOLDED_AT_ONCE);
-
-		CHECK_FOR_INTERRUPTS();
-		if (count == 0)
-			break;
-		folded += count;
-	}
+	start_courier();
+	folded = fold_changes(FOLDED_AT_ONCE);
 	if (folded > 0)
 		write_back_sweep();
-	if (folded >= FOLDED_IN_ROUND)
+	if (folded >= FOLDED_AT_ONCE)
 		look_wanted = true;
-	claim_more();
+	if (folded < FOLDED_AT_ONCE || push_count(PUSH_READY) <= most_ready / 2)
+		claim_more();
 	write_back_find();
 	return true;
 }
@@ -423,7 +460,7 @@ work(bool claim, long timeout)
 				push_end(&push_objects[i], PUSH_POSTPONE, 0, NULL);
 		}
 	}
-	if (want_count > 0 || needs_statements(claim, now, timeout))
+	if (needs_values(now) || needs_statements(claim, now, timeout))
 	{
 		begin_transaction();
 		if (want_count > 0)
@@ -469,6 +506,8 @@ wait_for_work(bool claim, long timeout, PusherStatus *status)
 		timeout = Min(timeout, milliseconds_until(now, due));
 	if (push_ended_since != 0)
 		timeout = Min(timeout, LONGEST_UNRECORDED);
+	if (want_count > 0)
+		timeout = Min(timeout, LONGEST_UNREAD);
 
 	if (!is_idle)
 		wait_for_events(timeout);

@@ -27,6 +27,9 @@
 /* The courier ends a transfer that takes too long; it may be late by so much (ms). */
 #define LONGEST_OVERDUE	(10 * 1000)
 
+/* Transfers that wait for their turn at the courier, at least, if there are some. */
+#define LEAST_AHEAD		16
+
 /* How soon what could not be read for a lock is tried again, in seconds. */
 #define LOCKED_DELAY	1.0
 
@@ -51,6 +54,13 @@ bool		push_stores_failed = false;
 TimestampTz push_ended_since = 0;
 
 /* --- objects -------------------------------------------------------------- */
+
+int
+push_most_begun(void)
+{
+	return Min(mediastore_push_concurrency + Max(mediastore_push_concurrency, LEAST_AHEAD),
+			   COURIER_TRANSFERS);
+}
 
 int
 push_count(PushStage stage)
@@ -440,6 +450,7 @@ begin_transfer(PushObject *object)
 
 	PG_TRY();
 	{
+		object->request.concurrency = mediastore_push_concurrency;
 		object->transfer = courier_begin(&object->request);
 		object->begun_at = GetCurrentTimestamp();
 		object->stage = PUSH_RUNNING;
@@ -483,11 +494,15 @@ push_begin(void)
 			bytes += push_objects[i].request.length;
 		}
 	}
+
+	/* as long as the courier has some that wait, it has time: for many at once */
+	if (running > (push_most_begun() + mediastore_push_concurrency) / 2)
+		return;
 	for (int i = 0; i < PUSH_OBJECTS; i++)
 	{
 		PushObject *object = &push_objects[i];
 
-		if (running >= Min(mediastore_push_concurrency, COURIER_TRANSFERS))
+		if (running >= push_most_begun())
 			break;
 		if (object->stage != PUSH_READY)
 			continue;

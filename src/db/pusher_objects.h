@@ -13,6 +13,12 @@
 /* Objects that are ready, running or to be recorded, at most. */
 #define PUSH_OBJECTS	(4 * COURIER_TRANSFERS)
 
+/*
+ * How many transfers are begun: the courier has as many as are allowed under
+ * way, and the bytes of others, so it never waits for us to end a statement.
+ */
+extern int	push_most_begun(void);
+
 /* Their memory contexts are to be made before they are used. */
 extern PushObject push_objects[PUSH_OBJECTS];
 

@@ -79,6 +79,7 @@ CREATE PROCEDURE @extschema@.media_push_existing(
 	AS 'MODULE_PATHNAME', 'media_push_existing';
 COMMENT ON PROCEDURE @extschema@.media_push_existing(pg_catalog.regclass, pg_catalog.name, pg_catalog.int4) IS
 	'has a column''s older pictures pushed to its store, with a commit every batch_size rows';
+REVOKE ALL ON PROCEDURE @extschema@.media_push_existing(pg_catalog.regclass, pg_catalog.name, pg_catalog.int4) FROM PUBLIC;
 
 -- No row trigger sees a table go, or a column; and a partition that comes later
 -- has none for TRUNCATE.

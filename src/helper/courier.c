@@ -86,6 +86,8 @@ typedef struct Packet
 
 static Transfer transfers[COURIER_TRANSFERS];
 static int	transfer_count;
+static int	waiting_count;
+static int	running_count;
 static Store *stores[COURIER_STORES];
 static Packet *first_packet;
 static Packet **last_packet = &first_packet;
@@ -303,10 +305,23 @@ courier_wake(DriverTransfer *driver_transfer)
 	((Transfer *) driver_transfer)->awake = true;
 }
 
+/* The driver has ended with it, or never began. */
+static void
+end_turn(Transfer *transfer)
+{
+	if (transfer->waiting)
+		waiting_count--;
+	if (transfer->running)
+		running_count--;
+	transfer->waiting = false;
+	transfer->running = false;
+}
+
 /* The RESULT goes out, and the transfer is no more. */
 static void
 finish(Transfer *transfer)
 {
+	end_turn(transfer);
 	send_result(transfer);
 	release_store(transfer->store);
 	transfer->store = NULL;
@@ -321,14 +336,69 @@ finish(Transfer *transfer)
 #endif
 }
 
+static void
+end_waiting(Transfer *transfer, const char *message)
+{
+	driver_result_clear(&transfer->driver.result);
+	driver_fail(&transfer->driver.result, COURIER_CANCELLED, NULL, "%s", message);
+	courier_end(&transfer->driver);
+}
+
 void
 courier_end(DriverTransfer *driver_transfer)
 {
 	Transfer   *transfer = (Transfer *) driver_transfer;
+	CourierStatus status = driver_transfer->result.status;
 
+	end_turn(transfer);
 	transfer->ended = true;
 	transfer->awake = true;
 	slots_flush(transfer);
+	if (status != COURIER_UNREACHABLE && status != COURIER_BUSY && status != COURIER_MISCONFIGURED)
+		return;
+	for (int i = 0; i < COURIER_TRANSFERS && waiting_count > 0; i++)
+		if (transfers[i].waiting && transfers[i].store == transfer->store)
+			end_waiting(&transfers[i], "another transfer to the store has failed");
+}
+
+/* Has the driver begin it. */
+static void
+start(Transfer *transfer)
+{
+	if (transfer->waiting)
+		waiting_count--;
+	transfer->waiting = false;
+	transfer->running = true;
+	running_count++;
+	/* bytes that are there already will not wake it */
+	transfer->awake = true;
+	transfer->store->driver->begin(&transfer->driver);
+}
+
+/* Whose turn it is; NULL: nobody's. */
+static Transfer *
+next_waiting(void)
+{
+	Transfer   *next = NULL;
+
+	for (int i = 0; i < COURIER_TRANSFERS && waiting_count > 0; i++)
+		if (transfers[i].waiting && (next == NULL || transfers[i].number < next->number))
+			next = &transfers[i];
+	return next != NULL && running_count < next->concurrency ? next : NULL;
+}
+
+static bool
+start_waiting(void)
+{
+	bool		started = false;
+	Transfer   *next;
+
+	while ((next = next_waiting()) != NULL)
+	{
+		start(next);
+		started = true;
+	}
+	return started;
 }
 
 /* Whether it is a SHA-256 as BEGIN has it. */
@@ -386,6 +456,7 @@ begin_transfer(const CourierFrame *frame, const char *text)
 	transfer_count++;
 	timeout = driver_milliseconds(&transfer->store->fields, "transfer_timeout");
 	driver->deadline = timeout > 0 ? driver_now() + timeout : 0;
+	transfer->concurrency = (int) driver_milliseconds(&transfer->fields, "concurrency");
 	driver->store = transfer->store->opened;
 	if (driver->store == NULL)
 	{
@@ -397,7 +468,11 @@ begin_transfer(const CourierFrame *frame, const char *text)
 		return true;
 	}
 	slots_begin(transfer);
-	transfer->store->driver->begin(driver);
+	transfer->waiting = transfer->concurrency > 0;
+	if (transfer->waiting)
+		waiting_count++;
+	else
+		start(transfer);
 	return true;
 }
 
@@ -405,7 +480,7 @@ begin_transfer(const CourierFrame *frame, const char *text)
 static void
 break_off(Transfer *transfer)
 {
-	if (!transfer->ended)
+	if (transfer->running)
 		transfer->store->driver->cancel(&transfer->driver);
 }
 
@@ -430,6 +505,7 @@ work(void)
 	int64_t		now = driver_now();
 	bool		more = false;
 
+	(void) start_waiting();
 	for (int i = 0; i < COURIER_TRANSFERS && transfer_count > 0; i++)
 	{
 		Transfer   *transfer = &transfers[i];
@@ -437,7 +513,10 @@ work(void)
 		if (transfer->number == 0)
 			continue;
 		if (!transfer->ended && transfer->driver.deadline > 0 &&
-			now > transfer->driver.deadline + GRACE)
+			now > transfer->driver.deadline + GRACE && transfer->waiting)
+			end_waiting(transfer, "the transfer's turn did not come");
+		else if (!transfer->ended && transfer->driver.deadline > 0 &&
+				 now > transfer->driver.deadline + GRACE)
 		{
 			break_off(transfer);
 			driver_result_clear(&transfer->driver.result);
@@ -449,14 +528,14 @@ work(void)
 		if (!transfer->awake)
 			continue;
 		transfer->awake = false;
-		if (!transfer->ended)
+		if (transfer->running)
 			transfer->store->driver->step(&transfer->driver);
 		if (transfer->ended && !slots_out(transfer))
 			finish(transfer);
 		else if (transfer->awake)
 			more = true;
 	}
-	return more;
+	return start_waiting() || more;
 }
 
 /* --- from the parent ----------------------------------------------------- */

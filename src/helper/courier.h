@@ -51,6 +51,9 @@ typedef struct Transfer
 	DriverTransfer driver;		/* what the drivers see */
 	uint32_t	number;			/* 0: not in use */
 	Store	   *store;
+	int			concurrency;	/* as BEGIN has it; 0: it waits for none */
+	bool		waiting;		/* for its turn */
+	bool		running;		/* the driver has begun it, and not ended */
 	bool		awake;			/* step is to be called */
 	bool		ended;			/* the result is there; slots may still be out */
 	char	   *text;			/* kept for the next transfer */

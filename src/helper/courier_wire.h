@@ -133,7 +133,11 @@ typedef enum CourierStatus
  * Fields of BEGIN: "key" (without the store's prefix; for LIST what keys
  * begin with, which may be ""); of a PUT "sha256" (64 hex digits, always),
  * "content_type", "cache_control", "content_disposition", and for each
- * metadata header "meta-NAME".
+ * metadata header "meta-NAME"; and "concurrency" (decimal): how many transfers
+ * the courier may work at, this one included.  It waits for its turn, while its
+ * bytes are asked for.  When a transfer fails for a reason that its store's
+ * others share, those of the store that wait end as COURIER_CANCELLED; so does
+ * one that has waited for longer than a transfer may take.
  *
  * Fields of RESULT: "message" (not a sentence, as errmsg wants it; nothing of a
  * secret or a signed URL in it), "hint" (a sentence), "code" (S3's, as
