@@ -67,6 +67,7 @@ typedef struct PushObject
 
 	CourierRequest request;
 	uint32		transfer;		/* of RUNNING, ENDED; 0: none */
+	TimestampTz begun_at;		/* of RUNNING */
 
 	/* of ENDED */
 	PushOutcome outcome;

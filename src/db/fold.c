@@ -138,9 +138,9 @@ static OwnStatement attach_places = {
 	" (relation, row_key, column_name, index, object, written)"
 	" SELECT a.relation, a.row_key, a.column_name, a.index, o.id, NOT a.write_back"
 	" FROM (" ATTACHED ") AS a"
-	", LATERAL (SELECT q.id, q.owner FROM mediastore.object AS q"
+	", LATERAL (SELECT q.id, q.owner, q.state FROM mediastore.object AS q"
 	" WHERE q.server" EQUAL "a.server AND q.key" EQUAL "a.key LIMIT 1) AS o"
-	" WHERE a.allowed OR o.owner" EQUAL "a.relowner"
+	" WHERE a.allowed OR (o.owner" EQUAL "a.relowner AND o.state OPERATOR(pg_catalog.<>) 'deleting')"
 	" ON CONFLICT (relation, row_key, column_name, index) DO UPDATE"
 	" SET written = excluded.written, offloaded = false WHERE t.offloaded",
 	.result = SPI_OK_INSERT, .count = 1, .types = {INT8ARRAYOID}, .table = "attachment"

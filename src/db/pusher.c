@@ -181,7 +181,9 @@ answer(Source *source, Want *want)
 	{
 		const uint8 *bytes;
 
-		object->pointer = pointer;
+		/* that of the first bytes counts, or the others may be another value's */
+		if (event->offset == 0)
+			object->pointer = pointer;
 		(void) value_read(&value, event->offset, event->length, event->length, &bytes);
 		courier_write(event, 0, bytes, event->length);
 		object->loss = PUSH_LOSS_NONE;

@@ -24,6 +24,9 @@
 /* What was claimed so long ago (ms) is not begun any more. */
 #define LONGEST_READY	(30 * 1000)
 
+/* The courier ends a transfer that takes too long; it may be late by so much (ms). */
+#define LONGEST_OVERDUE	(10 * 1000)
+
 /* Transfers that wait for their turn at the courier, at least, if there are some. */
 #define LEAST_AHEAD		16
 
@@ -449,6 +452,7 @@ begin_transfer(PushObject *object)
 	{
 		object->request.concurrency = mediastore_push_concurrency;
 		object->transfer = courier_begin(&object->request);
+		object->begun_at = GetCurrentTimestamp();
 		object->stage = PUSH_RUNNING;
 	}
 	PG_CATCH();
@@ -479,6 +483,13 @@ push_begin(void)
 	{
 		if (push_objects[i].stage == PUSH_RUNNING)
 		{
+			/* whoever catches this kills it */
+			if (TimestampDifferenceMilliseconds(push_objects[i].begun_at, now) - LONGEST_OVERDUE >
+				mediastore_transfer_timeout)
+				ereport(ERROR,
+						(errcode(ERRCODE_SYSTEM_ERROR),
+						 errmsg("courier process does not answer"),
+						 errhint("The folder of a store of type file may be on a file system that hangs.")));
 			running++;
 			bytes += push_objects[i].request.length;
 		}

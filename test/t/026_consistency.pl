@@ -7,7 +7,7 @@ use FindBin;
 use lib $FindBin::RealBin;
 use HTTP::Tiny;
 use MediastoreStores;
-use MediastoreTest qw(hex small_pictures);
+use MediastoreTest qw(hex);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -273,6 +273,21 @@ like($error, qr/54000/, 'R16 a key too long to be folded is refused');
 sql("INSERT INTO again VALUES ('3', 'y')");
 drain();
 is(at_s3('again/' . sha256_hex('y')), sha256_hex('y'), 'and others are put');
+
+# --- a courier that does not answer ---------------------------------------
+
+$node->append_conf('postgresql.conf', 'mediastore.transfer_timeout = 1s');
+$node->reload;
+rules($faults, { fault => 'hang', method => 'PUT', count => 1 });
+sql(q{INSERT INTO again VALUES ('5', 'stopped')});
+is_soon(q{SELECT lease_until IS NOT NULL FROM mediastore.object WHERE sha256 = sha256('stopped')}, 't', 'a transfer is under way');
+my $courier = courier_pid($node);
+kill 'STOP', $courier;
+rules($faults);
+is_soon(q{SELECT state FROM mediastore.object WHERE sha256 = sha256('stopped')}, 'stored', 'R16 another courier does it');
+isnt(courier_pid($node) // 0, $courier, 'this one is killed');
+$node->append_conf('postgresql.conf', 'mediastore.transfer_timeout = 10min');
+$node->reload;
 
 # --- what a crash takes back ----------------------------------------------
 
