@@ -283,6 +283,7 @@ my $rests = () = slurp_file($node->logfile) =~ /store "down" rests/g;
 is($rests, 1, 'which is told once');
 sql('DROP TABLE far');
 is(wait_for(q{SELECT count(*) FROM mediastore.object WHERE server = 'down' AND NOT tried}, 0), 0, 'what was never tried is forgotten');
+is(sql(q{SELECT DISTINCT state FROM mediastore.object WHERE server = 'down'}), 'deleting', 'and the rest is to be deleted, should it be there');
 sql(q{SELECT media_pause('down')});
 
 # no right to use the server: this owner's trouble only
