@@ -516,6 +516,7 @@ class Store:
         self.socket = socket.create_server(('127.0.0.1', 0))
         self.port = self.socket.getsockname()[1]
         self.seen, self.times, self.connections = [], {}, 0
+        self.slow, self.most_slow, self.lock = 0, 0, threading.Lock()
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -564,7 +565,14 @@ class Store:
             return f'<?xml version="1.0"?>\n<Error><Code>{code}</Code><Message>because</Message></Error>'
         if case == 'list' or 'list-type=2' in query:
             return self.list(query, say)
-        if case == 'busy':
+        if case in ('slow', 'slowbusy'):
+            with self.lock:
+                self.slow += 1
+                self.most_slow = max(self.most_slow, self.slow)
+            time.sleep(0.3)
+            with self.lock:
+                self.slow -= 1
+        if case in ('busy', 'slowbusy'):
             return say(503, error('SlowDown'), 'Retry-After: 7')
         if case == 'date':
             when = time.strftime('%a, %d %b %Y %H:%M:%S GMT', time.gmtime(time.time() + 60))
@@ -638,6 +646,41 @@ class Store:
         return [(m, t.partition('?')[2]) for m, t, *_ in self.seen if t.startswith(f'/bucket/{case}')]
 
 
+def waiting(courier, server, options):
+    """Transfers that wait for their turn."""
+    plain, other = courier.store(**options), courier.store(**options)
+    transfers = [courier.begin(plain, PUT, f'slow/{n}', content_of(1000), concurrency=2) for n in range(6)]
+    while sum(len(t.wants) for t in transfers) < 6:
+        courier.event()
+    check(not any(t.result for t in transfers), 'bytes are asked for before the turn')
+    courier.wait(*transfers)
+    check(all(t.result == 'OK' for t in transfers), 'all get their turn', [told(t) for t in transfers])
+    check(server.most_slow == 2, 'two at a time', server.most_slow)
+    check({t for _, t, *_ in server.seen[-6:-4]} == {'/bucket/slow/0', '/bucket/slow/1'}, 'in their order', server.seen[-6:])
+
+    first = courier.begin(plain, PUT, 'slowbusy', content_of(1000), concurrency=1)
+    behind = [courier.begin(plain, PUT, 'fine', content_of(1000), concurrency=1) for _ in range(3)]
+    others = courier.begin(other, PUT, 'fine', content_of(1000), concurrency=1)
+    before = len(server.seen)
+    courier.wait(first, others, *behind)
+    check(first.result == 'BUSY' and all(t.result == 'CANCELLED' for t in behind), 'a store that has failed is left alone',
+          [told(t) for t in behind])
+    check(others.result == 'OK' and len(server.seen) == before + 2, 'another is not', told(others))
+
+    patient = courier.store(**{**options, 'stall_timeout': 3000})
+    hasty = courier.store(**{**options, 'transfer_timeout': 500})
+    first = courier.begin(patient, PUT, 'stall', content_of(1000), concurrency=1)
+    late = courier.begin(hasty, PUT, 'fine', content_of(1000), concurrency=1)
+    courier.wait(late)
+    check(late.result == 'CANCELLED' and first.result is None, 'a turn that does not come', told(late))
+    second = courier.begin(plain, PUT, 'fine', content_of(1000), concurrency=1)
+    courier.send(CANCEL, transfer=second.number)
+    courier.send(CANCEL, transfer=first.number)
+    courier.wait(first, second)
+    check(first.result == second.result == 'CANCELLED', 'one that waits can be cancelled', told(second))
+    is_status(courier.do(plain, PUT, 'fine', content_of(1000), concurrency=1), 'OK', 'the turn after that')
+
+
 def test_faults(program):
     server = Store()
     courier = Courier(program)
@@ -687,6 +730,7 @@ def test_faults(program):
     is_status(transfer, 'REFUSED', 'an answer that tells what it was told')
     check('AKID' not in str(told(transfer)) and 'Signature' not in str(told(transfer)), 'is not repeated', told(transfer))
 
+    waiting(courier, server, options)
     patient = courier.store(**{**options, 'stall_timeout': 1000})
     begin = time.time()
     is_status(put('stall', store=patient), 'RETRY', 'a stall')
