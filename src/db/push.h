@@ -22,6 +22,7 @@
 #include "executor/tuptable.h"
 #include "fmgr.h"
 #include "nodes/pg_list.h"
+#include "storage/itemptr.h"
 #include "utils/array.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
@@ -126,10 +127,18 @@ extern ArrayType *push_row_key(Relation relation, TupleTableSlot *slot);
 extern void push_row(Relation relation, const PushColumn *column, TupleTableSlot *slot);
 
 /*
- * Set while this process writes back to a row what has become of its value:
- * the triggers do nothing then.
+ * Set while this process writes back to a row what has become of its value: the
+ * trigger of that column does nothing for that row then.  What triggers of the user's change
+ * beside it is pushed as ever.
  */
-extern bool push_writing_back;
+typedef struct PushWriting
+{
+	Oid			relation;		/* 0: it does not */
+	ItemPointerData place;		/* of the row before */
+	AttrNumber	number;			/* of the column that is pushed */
+} PushWriting;
+
+extern PushWriting push_writing_back;
 
 typedef struct Change
 {

@@ -41,7 +41,10 @@
 
 PG_FUNCTION_INFO_V1(media_push_trigger);
 
-bool		push_writing_back = false;
+PushWriting push_writing_back = {0};
+
+/* Of a primary key as text, bytes: what goes into an index of mediastore.attachment. */
+#define LONGEST_KEY		2000
 
 /* What this session has read of a trigger. */
 typedef struct KnownTrigger
@@ -172,8 +175,9 @@ know_trigger(Relation relation, const Trigger *trigger, KnownTrigger *result)
 static ArrayType *
 read_key(const Row *row, TupleTableSlot *slot)
 {
-	Datum		values[INDEX_MAX_KEYS];
-	Oid			types[INDEX_MAX_KEYS];
+	Datum		values[INDEX_MAX_KEYS] = {0};
+	Oid			types[INDEX_MAX_KEYS] = {0};
+	ArrayType  *key;
 
 	for (int i = 0; i < row->key_count; i++)
 	{
@@ -185,7 +189,16 @@ read_key(const Row *row, TupleTableSlot *slot)
 				 RelationGetRelationName(row->relation));
 		types[i] = TupleDescAttr(RelationGetDescr(row->relation), row->key_numbers[i] - 1)->atttypid;
 	}
-	return push_key_texts(values, types, row->key_count);
+	key = push_key_texts(values, types, row->key_count);
+	if (VARSIZE(key) > LONGEST_KEY)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("primary key of a row of \"%s\" is too long for its column to be pushed to a store",
+						RelationGetRelationName(row->relation)),
+				 errdetail("It has %d bytes as text; there may be about %d.",
+						   (int) VARSIZE(key), LONGEST_KEY),
+				 errtable(row->relation)));
+	return key;
 }
 
 /* Whether two rows have the same primary key, byte by byte. */
@@ -494,6 +507,7 @@ static void
 row_updated(Row *row, TupleTableSlot *before)
 {
 	const PushColumn *column = row->column;
+	ArrayType  *old_key = NULL;
 	bool		renewed = false;
 	Datum		old_datum;
 	Datum		datum;
@@ -501,11 +515,16 @@ row_updated(Row *row, TupleTableSlot *before)
 	bool		is_null;
 
 	if (!same_key(row, before, row->slot))
+		old_key = read_key(row, before);
+
+	/* the same text: the books don't know them apart */
+	if (old_key != NULL &&
+		(VARSIZE(old_key) != VARSIZE(row->key) || memcmp(old_key, row->key, VARSIZE(old_key)) != 0))
 	{
 		Change		change = {.kind = 'm'};
 
 		change.relation = RelationGetRelid(row->relation);
-		change.row_key = read_key(row, before);
+		change.row_key = old_key;
 		change.column = row->column_name;
 		change.new_key = row->key;
 		change_append(&change);
@@ -605,6 +624,16 @@ check_call(FunctionCallInfo fcinfo)
 			 errhint("It is for triggers AFTER INSERT OR UPDATE OR DELETE, FOR EACH ROW, and AFTER TRUNCATE.")));
 }
 
+/* Whether it is but ourselves, telling a row what has become of its value. */
+static bool
+is_written_back(const TriggerData *data, const KnownTrigger *known)
+{
+	return push_writing_back.relation == RelationGetRelid(data->tg_relation) &&
+		push_writing_back.number == known->column.number &&
+		TRIGGER_FIRED_BY_UPDATE(data->tg_event) &&
+		ItemPointerEquals(&data->tg_trigtuple->t_self, &push_writing_back.place);
+}
+
 /* media_push_trigger('column', 'server=...', 'option=value' ...) returns trigger */
 Datum
 media_push_trigger(PG_FUNCTION_ARGS)
@@ -614,8 +643,6 @@ media_push_trigger(PG_FUNCTION_ARGS)
 	Row			row;
 
 	check_call(fcinfo);
-	if (push_writing_back)
-		return PointerGetDatum(NULL);
 	if (TRIGGER_FIRED_BY_TRUNCATE(data->tg_event))
 	{
 		truncated(data);
@@ -623,6 +650,8 @@ media_push_trigger(PG_FUNCTION_ARGS)
 	}
 
 	know_trigger(data->tg_relation, data->tg_trigger, &known);
+	if (is_written_back(data, &known))
+		return PointerGetDatum(NULL);
 	if (known.key_count == 0)
 		push_no_key(data->tg_relation);
 	memset(&row, 0, sizeof(row));

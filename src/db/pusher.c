@@ -56,6 +56,9 @@
 /* How soon what could not be read for a lock is tried again, in seconds. */
 #define LOCKED_DELAY	1.0
 
+/* How long values may be read for, ms: functions of their tables' types run. */
+#define READ_TIMEOUT	(60 * 1000)
+
 /* How often a place that does not hold the bytes is asked for them. */
 #define MISSING_TRIES	3
 #define MISSING_DELAY	0.2
@@ -295,7 +298,7 @@ read_values(void)
 	{
 		ErrorData  *error;
 
-		if (subtransaction_try(answer_wants, &answering, &error))
+		if (subtransaction_try_within(READ_TIMEOUT, answer_wants, &answering, &error))
 			break;
 		if (answering.next < want_count)
 		{

@@ -53,6 +53,9 @@
 #define SWEPT_AT_ONCE	200
 #define SWEEP_INTERVAL	1000
 
+/* How long a row may take, ms: triggers of the table run. */
+#define ROW_TIMEOUT		(60 * 1000)
+
 /* How soon a row that is locked is come back to, ms. */
 #define LOCKED_DELAY	1000
 
@@ -222,7 +225,7 @@ write_back_forget(void)
 	sweeping = false;
 	come_back = 0;
 	swept_at = 0;
-	push_writing_back = false;
+	push_writing_back.relation = InvalidOid;
 }
 
 static bool
@@ -579,9 +582,11 @@ update_row(Relation relation, ItemPointer place, const PushColumn *column, const
 		appendStringInfo(&text, "%s%s = $3", separator, quote_identifier(name));
 	appendStringInfoString(&text, " WHERE t.ctid OPERATOR(pg_catalog.=) $1");
 
-	push_writing_back = true;
+	push_writing_back.relation = RelationGetRelid(relation);
+	push_writing_back.place = *place;
+	push_writing_back.number = column->number;
 	execute(text.data, 3, types, values, nulls, SPI_OK_UPDATE);
-	push_writing_back = false;
+	push_writing_back.relation = InvalidOid;
 	if (SPI_processed != 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -817,9 +822,9 @@ tell(const Target *target, List **senders)
 	if (!read_elements(&telling, &had_failed))
 		return;
 	message = find_urls(&telling, senders);
-	if (message == NULL && !subtransaction_try(work, &telling, &error))
+	if (message == NULL && !subtransaction_try_within(ROW_TIMEOUT, work, &telling, &error))
 	{
-		push_writing_back = false;
+		push_writing_back.relation = InvalidOid;
 		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 			telling.state = ROW_LOCKED;
 		else
