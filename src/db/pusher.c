@@ -834,7 +834,10 @@ work(bool claim, long timeout)
 	{
 		begin_transaction();
 		if (want_count > 0)
+		{
 			read_values();
+			pusher_keep_lock();
+		}
 		if (needs_statements(claim, now, timeout))
 			is_there = do_statements(claim);
 		pusher_commit();
@@ -966,6 +969,32 @@ pusher_lock(void)
 		write_back_sweep();
 	}
 	return is_locked;
+}
+
+void
+pusher_keep_lock(void)
+{
+	LOCKTAG		tag;
+
+	if (!is_locked)
+		return;
+	set_lock_tag(&tag);
+	switch (LockAcquire(&tag, ExclusiveLock, true, true))
+	{
+		case LOCKACQUIRE_NOT_AVAIL:
+			is_locked = false;
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("another session pushes objects now"),
+					 errdetail("A function of a user's has released the lock, maybe by pg_advisory_unlock_all().")));
+			break;
+		case LOCKACQUIRE_OK:
+			break;
+		default:
+			/* it was held, and is once less now */
+			(void) LockRelease(&tag, ExclusiveLock, true);
+			break;
+	}
 }
 
 void

@@ -10,6 +10,7 @@
 #include <signal.h>
 
 #include "access/xact.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/memutils.h"
@@ -18,6 +19,9 @@
 
 #include "compat.h"
 #include "subtransaction.h"
+
+/* Of an error of users' functions, bytes. */
+#define LONGEST_MESSAGE 1000
 
 /* The time that was given to work has passed. */
 static volatile sig_atomic_t is_over = false;
@@ -77,6 +81,14 @@ end_time(void)
 	SetLatch(MyLatch);
 }
 
+/* A user's function may say as much as it likes; it is kept in tables of ours. */
+static void
+clip(char *message)
+{
+	if (message != NULL && strlen(message) > LONGEST_MESSAGE)
+		message[pg_mbcliplen(message, (int) strlen(message), LONGEST_MESSAGE)] = '\0';
+}
+
 bool
 subtransaction_try_within(int milliseconds, void (*work) (void *context), void *context,
 						  ErrorData **error)
@@ -104,5 +116,7 @@ subtransaction_try_within(int milliseconds, void (*work) (void *context), void *
 		is_over = false;
 	}
 	PG_END_TRY();
+	if (!good)
+		clip((*error)->message);
 	return good;
 }

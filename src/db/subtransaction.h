@@ -17,7 +17,7 @@ extern bool subtransaction_try(void (*work) (void *context), void *context, Erro
 
 /*
  * The same for work that may run users' functions: after so many milliseconds
- * it is cancelled, and *error is 57014.
+ * it is cancelled, and *error is 57014.  Of a long message the beginning is left.
  */
 extern bool subtransaction_try_within(int milliseconds, void (*work) (void *context), void *context,
 									  ErrorData **error);

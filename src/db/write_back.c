@@ -37,6 +37,7 @@
 #include "options.h"
 #include "own_tables.h"
 #include "push.h"
+#include "pusher.h"
 #include "row_key.h"
 #include "sender.h"
 #include "source.h"
@@ -863,6 +864,7 @@ write_back_some(void)
 		if (done == ROWS_AT_ONCE)
 			break;
 		tell((const Target *) lfirst(cell), &senders);
+		pusher_keep_lock();
 		done++;
 	}
 	if (done == list_length(targets))

@@ -158,6 +158,25 @@ sql(q{INSERT INTO later VALUES (1, 'later')});
 is(wait_for(q{SELECT url IS NOT NULL FROM later}, 't'), 't', '...');
 is(sql('SELECT * FROM seen'), 'pg_catalog, pg_temp|' . sql('SHOW work_mem'), '... and are gone for the next row');
 
+# --- the pusher's own lock --------------------------------------------------
+
+table('attacker', 'unlocks');
+sql('SET ROLE attacker; CREATE TABLE held (count int)');
+trigger('unlocks', q{INSERT INTO public.held SELECT count(*) FROM pg_locks
+		WHERE locktype = 'advisory' AND objsubid = 5 AND granted AND pid = pg_backend_pid();
+	PERFORM pg_advisory_unlock_all()});
+sql(q{INSERT INTO unlocks SELECT i, i::text::bytea FROM generate_series(1, 4) AS i});
+is(wait_for(q{SELECT count(url) FROM unlocks}, 4), 4, 'advisory locks may be released');
+is(sql('SELECT DISTINCT count FROM held'), 1, "... but the pusher's is kept");
+
+# --- what it says -----------------------------------------------------------
+
+table('attacker', 'talks');
+trigger('talks', q{RAISE EXCEPTION '%', repeat('long', 1000000)});
+sql(q{INSERT INTO talks VALUES (1, 'talks')});
+like(wait_for(q{SELECT max(length(last_error)) FROM mediastore.object WHERE last_error LIKE 'longlong%'}, 1000),
+	qr/^1000$/, 'of a long message the beginning is kept');
+
 # --- what it changes beside ------------------------------------------------
 
 table('attacker', 'beside');
