@@ -57,7 +57,7 @@
 #define LOCKED_DELAY	1.0
 
 /* How long values may be read for, ms: functions of their tables' types run. */
-#define READ_TIMEOUT	(60 * 1000)
+#define READ_TIMEOUT	(30 * 1000)
 
 /* How often a place that does not hold the bytes is asked for them. */
 #define MISSING_TRIES	3

@@ -57,6 +57,9 @@
 /* How long a row may take, ms: triggers of the table run. */
 #define ROW_TIMEOUT		(60 * 1000)
 
+/* Rows that are told are locked for others as long, ms: no more are told then. */
+#define LONGEST_LOCKED	500
+
 /* How soon a row that is locked is come back to, ms. */
 #define LOCKED_DELAY	1000
 
@@ -849,6 +852,7 @@ void
 write_back_some(void)
 {
 	List	   *senders = NIL;
+	TimestampTz begun = GetCurrentTimestamp();
 	int			result;
 	int			done = 0;
 	ListCell   *cell;
@@ -861,7 +865,8 @@ write_back_some(void)
 	foreach(cell, targets)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (done == ROWS_AT_ONCE)
+		if (done == ROWS_AT_ONCE ||
+			TimestampDifferenceExceeds(begun, GetCurrentTimestamp(), LONGEST_LOCKED))
 			break;
 		tell((const Target *) lfirst(cell), &senders);
 		pusher_keep_lock();
