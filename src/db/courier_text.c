@@ -108,8 +108,12 @@ courier_text_tame(const char *value, size_t most)
 	int			encoding = GetDatabaseEncoding();
 	bool		plain = encoding == PG_UTF8 || encoding == PG_SQL_ASCII;
 	Oid			procedure = InvalidOid;
-	char	   *result = palloc(most + CHARACTER_ROOM);
 	size_t		length = 0;
+	char	   *result;
+
+	/* there may be many short ones */
+	most = Min(most, strlen(value) * MAX_CONVERSION_GROWTH);
+	result = palloc(most + CHARACTER_ROOM);
 
 	if (!plain && IsTransactionState())
 		procedure = FindDefaultConversionProc(PG_UTF8, encoding);

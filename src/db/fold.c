@@ -11,7 +11,9 @@
  * Whether there are stores, and whether the owner of a table may use one, is
  * for the pusher to find out when it gets there; but nobody is to lay hands on
  * another's object meanwhile: where the owner has no USAGE, an object of its
- * own is dead from the start, and another's is not touched.
+ * own is dead from the start, and another's is not touched.  Nor are two owners
+ * that may to change each other's content: an object that tables of several
+ * owners refer to is one whose key names its content, and stays as it is.
  *
  *-------------------------------------------------------------------------
  */
@@ -100,6 +102,13 @@ static OwnStatement insert_stores = {
 	" LEFT JOIN pg_catalog.pg_foreign_server AS f ON f.srvname" EQUAL "c.server" \
 	" WHERE c.id" EQUAL "ANY ($1)"
 
+/* Whether tables of others than that owner, who may use the server, refer to an object o. */
+#define OTHERS_REFER(owner) \
+	"EXISTS (SELECT FROM mediastore.attachment AS t JOIN pg_catalog.pg_class AS r ON r.oid" EQUAL "t.relation" \
+	" LEFT JOIN pg_catalog.pg_foreign_server AS f ON f.srvname" EQUAL "o.server" \
+	" WHERE t.object" EQUAL "o.id AND r.relowner OPERATOR(pg_catalog.<>) " owner \
+	" AND (t.offloaded OR COALESCE(pg_catalog.has_server_privilege(r.relowner, f.oid, 'USAGE'), true)))"
+
 /*
  * An object that is being deleted, or may have been, is put again; one that
  * waits for that with its content still there is stored as it is.  One that
@@ -125,8 +134,25 @@ static OwnStatement upsert_objects = {
 	" AND (o.sha256 OPERATOR(pg_catalog.<>) excluded.sha256"
 	" OR o.state" EQUAL "ANY ('{deleting,dead}'::pg_catalog.text[]))"
 	" AND (o.sha256" EQUAL "excluded.sha256 OR NOT EXISTS (SELECT FROM mediastore.attachment AS t"
-	" WHERE t.object" EQUAL "o.id AND t.offloaded))",
-	.result = SPI_OK_INSERT, .count = 1, .types = {INT8ARRAYOID}, .table = "object"
+	" WHERE t.object" EQUAL "o.id AND t.offloaded))"
+	" AND ((o.sha256" EQUAL "excluded.sha256 AND o.immutable AND excluded.immutable)"
+	" OR NOT " OTHERS_REFER("excluded.owner") ")"
+	" RETURNING CASE WHEN o.xmax OPERATOR(pg_catalog.<>) '0'::pg_catalog.xid THEN o.id END",
+	.result = SPI_OK_INSERT_RETURNING, .count = 1, .types = {INT8ARRAYOID}, .table = "object"
+};
+
+/*
+ * $1: objects that were there already, and are another's now, maybe.  Who has no
+ * USAGE on the server may have guessed their keys.
+ */
+static OwnStatement drop_guesses = {
+	.text = "DELETE FROM mediastore.attachment AS t USING mediastore.object AS o, pg_catalog.pg_class AS r,"
+	" pg_catalog.pg_foreign_server AS f"
+	" WHERE o.id" EQUAL "ANY ($1) AND o.stored_at IS NULL AND t.object" EQUAL "o.id AND NOT t.offloaded"
+	" AND r.oid" EQUAL "t.relation AND r.relowner OPERATOR(pg_catalog.<>) o.owner"
+	" AND f.srvname" EQUAL "o.server"
+	" AND NOT pg_catalog.has_server_privilege(r.relowner, f.oid, 'USAGE')",
+	.result = SPI_OK_DELETE, .count = 1, .types = {INT8ARRAYOID}, .table = "attachment"
 };
 
 /*
@@ -138,9 +164,12 @@ static OwnStatement attach_places = {
 	" (relation, row_key, column_name, index, object, written)"
 	" SELECT a.relation, a.row_key, a.column_name, a.index, o.id, NOT a.write_back"
 	" FROM (" ATTACHED ") AS a"
-	", LATERAL (SELECT q.id, q.owner, q.state FROM mediastore.object AS q"
+	", LATERAL (SELECT q.id, q.owner, q.state, q.server, q.sha256, q.immutable FROM mediastore.object AS q"
 	" WHERE q.server" EQUAL "a.server AND q.key" EQUAL "a.key LIMIT 1) AS o"
-	" WHERE a.allowed OR (o.owner" EQUAL "a.relowner AND o.state OPERATOR(pg_catalog.<>) 'deleting')"
+	" WHERE CASE WHEN NOT a.allowed THEN o.owner" EQUAL "a.relowner AND o.state OPERATOR(pg_catalog.<>) 'deleting'"
+	" WHEN o.sha256" EQUAL "a.sha256 AND o.immutable AND a.immutable THEN true"
+	" ELSE (o.sha256" EQUAL "a.sha256 OR o.owner" EQUAL "a.relowner)"
+	" AND NOT " OTHERS_REFER("a.relowner") " END"
 	" ON CONFLICT (relation, row_key, column_name, index) DO UPDATE"
 	" SET written = excluded.written, offloaded = false WHERE t.offloaded",
 	.result = SPI_OK_INSERT, .count = 1, .types = {INT8ARRAYOID}, .table = "attachment"
@@ -218,7 +247,17 @@ static OwnStatement delete_changes = {
 	.result = SPI_OK_DELETE, .count = 1, .types = {INT8ARRAYOID}, .table = "change"
 };
 
-/* Makes an int8[] of what a statement gave in its first column, and frees that. */
+/* $1: numbers of changes.  One of those whose places do not refer to their objects, and how many. */
+static OwnStatement find_refused = {
+	.text = "SELECT pg_catalog.count(*), pg_catalog.min(c.server::pg_catalog.text), pg_catalog.min(c.key)"
+	" FROM mediastore.change AS c"
+	" WHERE c.id" EQUAL "ANY ($1) AND NOT EXISTS (SELECT FROM mediastore.attachment AS t"
+	" WHERE t.relation" EQUAL "c.relation AND t.row_key" EQUAL "c.row_key"
+	" AND t.column_name" EQUAL "c.column_name AND t.index" EQUAL "c.index)",
+	.result = SPI_OK_SELECT, .count = 1, .types = {INT8ARRAYOID}
+};
+
+/* Makes an int8[] of what a statement gave in its first column, without nulls, and frees that. */
 static Datum
 take_numbers(int *count)
 {
@@ -227,15 +266,17 @@ take_numbers(int *count)
 	Datum	   *numbers = (Datum *) palloc_extended(sizeof(Datum) * Max(rows, 1), MCXT_ALLOC_HUGE);
 	ArrayType  *array;
 
+	*count = 0;
 	for (uint64 i = 0; i < rows; i++)
 	{
 		bool		is_null;
+		Datum		number = SPI_getbinval(table->vals[i], table->tupdesc, 1, &is_null);
 
-		numbers[i] = SPI_getbinval(table->vals[i], table->tupdesc, 1, &is_null);
+		if (!is_null)
+			numbers[(*count)++] = number;
 	}
-	array = construct_array(numbers, (int) rows, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
+	array = construct_array(numbers, *count, INT8OID, sizeof(int64), FLOAT8PASSBYVAL,
 							TYPALIGN_DOUBLE);
-	*count = (int) rows;
 	pfree(numbers);
 	SPI_freetuptable(table);
 	return PointerGetDatum(array);
@@ -251,6 +292,28 @@ lose(Datum objects)
 	values[1] = Float8GetDatum((double) mediastore_delete_grace);
 	own_execute(&forget_untried, values, NULL);
 	own_execute(&begin_deletion, values, NULL);
+}
+
+/* Tells the log of changes that came to nothing. */
+static void
+tell_refused(Datum attached)
+{
+	Datum		values[1] = {attached};
+	int64		count;
+	bool		is_null;
+
+	own_execute(&find_refused, values, NULL);
+	count = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+	if (count > 0)
+		ereport(LOG,
+				(errmsg_plural("%lu value is not pushed, for its key is that of another role's object",
+							   "%lu values are not pushed, for their keys are those of other roles' objects",
+							   (unsigned long) count, (unsigned long) count),
+				 errdetail_log("One is of server \"%s\", its key \"%s\".",
+							   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2),
+							   SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3)),
+				 errhidestmt(true), errhidecontext(true)));
+	SPI_freetuptable(SPI_tuptable);
 }
 
 /* Folds changes of the kinds 'a' and 'd'. */
@@ -274,6 +337,8 @@ fold_places(Datum changes)
 	if (attached_count > 0)
 	{
 		StoreIdentity identity;
+		Datum		taken[1];
+		int			taken_count;
 
 		store_identity(&identity);
 		values[0] = attached;
@@ -282,7 +347,12 @@ fold_places(Datum changes)
 		values[3] = Int32GetDatum(identity.timeline);
 		own_execute(&insert_stores, values, NULL);
 		own_execute(&upsert_objects, values, NULL);
+		taken[0] = take_numbers(&taken_count);
+		if (taken_count > 0)
+			own_execute(&drop_guesses, taken, NULL);
 		own_execute(&attach_places, values, NULL);
+		if (SPI_processed < (uint64) attached_count)
+			tell_refused(attached);
 	}
 	if (lost_count > 0)
 		lose(lost);

@@ -5,19 +5,22 @@
  *
  * No row trigger fires when a table is dropped, or a column; and a partition
  * that comes later gets a clone of its parent's row trigger, but none for
- * TRUNCATE.
+ * TRUNCATE.  What is pushed is pushed with the rights of the table's owner, so
+ * the right to make triggers is not enough to make one that pushes.
  *
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/relation.h"
+#include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
 #include "commands/event_trigger.h"
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -48,6 +51,13 @@ static OwnStatement find_dropped = {
 static OwnStatement find_tables = {
 	.text = "SELECT DISTINCT o.objid FROM pg_catalog.pg_event_trigger_ddl_commands() AS o"
 	" WHERE o.classid" EQUAL "'pg_catalog.pg_class'::pg_catalog.regclass AND o.object_type" EQUAL "'table'",
+	.result = SPI_OK_SELECT
+};
+
+static OwnStatement find_triggers = {
+	.text = "SELECT t.tgrelid, t.tgfoid FROM pg_catalog.pg_event_trigger_ddl_commands() AS o"
+	" JOIN pg_catalog.pg_trigger AS t ON t.oid" EQUAL "o.objid"
+	" WHERE o.classid" EQUAL "'pg_catalog.pg_trigger'::pg_catalog.regclass",
 	.result = SPI_OK_SELECT
 };
 
@@ -138,7 +148,27 @@ see_to_table(Oid oid)
 	}
 }
 
-/* For ddl_command_end of CREATE TABLE and ALTER TABLE. */
+/* Raises if a trigger that pushes was made by somebody who does not own the table. */
+static void
+check_triggers(void)
+{
+	own_execute(&find_triggers, NULL, NULL);
+	for (uint64 i = 0; i < SPI_processed; i++)
+	{
+		HeapTuple	tuple = SPI_tuptable->vals[i];
+		TupleDesc	descriptor = SPI_tuptable->tupdesc;
+		bool		is_null;
+		Oid			table = DatumGetObjectId(SPI_getbinval(tuple, descriptor, 1, &is_null));
+		Oid			function = DatumGetObjectId(SPI_getbinval(tuple, descriptor, 2, &is_null));
+
+		if (push_is_ours(function) && !relation_ownercheck(table, GetUserId()))
+			aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(table)),
+						   get_rel_name(table));
+	}
+	SPI_freetuptable(SPI_tuptable);
+}
+
+/* For ddl_command_end of CREATE TABLE, ALTER TABLE and CREATE TRIGGER. */
 Datum
 media_table_event(PG_FUNCTION_ARGS)
 {
@@ -151,6 +181,7 @@ media_table_event(PG_FUNCTION_ARGS)
 
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
+	check_triggers();
 	own_execute(&find_tables, NULL, NULL);
 	count = SPI_processed;
 	tables = (Oid *) palloc(sizeof(Oid) * Max(count, 1));

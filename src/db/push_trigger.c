@@ -174,8 +174,8 @@ know_trigger(Relation relation, const Trigger *trigger, KnownTrigger *result)
 static ArrayType *
 read_key(const Row *row, TupleTableSlot *slot)
 {
-	Datum		values[INDEX_MAX_KEYS];
-	Oid			types[INDEX_MAX_KEYS];
+	Datum		values[INDEX_MAX_KEYS] = {0};
+	Oid			types[INDEX_MAX_KEYS] = {0};
 
 	for (int i = 0; i < row->key_count; i++)
 	{
@@ -575,6 +575,7 @@ static void
 row_updated(Row *row, TupleTableSlot *before)
 {
 	const PushColumn *column = row->column;
+	ArrayType  *old_key = NULL;
 	bool		renewed = false;
 	Datum		old_datum;
 	Datum		datum;
@@ -582,11 +583,16 @@ row_updated(Row *row, TupleTableSlot *before)
 	bool		is_null;
 
 	if (!same_key(row, before, row->slot))
+		old_key = read_key(row, before);
+
+	/* the same text: the books don't know them apart */
+	if (old_key != NULL &&
+		(VARSIZE(old_key) != VARSIZE(row->key) || memcmp(old_key, row->key, VARSIZE(old_key)) != 0))
 	{
 		Change		change = {.kind = 'm'};
 
 		change.relation = RelationGetRelid(row->relation);
-		change.row_key = read_key(row, before);
+		change.row_key = old_key;
 		change.column = row->column_name;
 		change.new_key = row->key;
 		change_append(&change);

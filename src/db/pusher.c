@@ -64,6 +64,9 @@
 #define SHORTEST_PAUSE	5
 #define LONGEST_PAUSE	100
 
+/* How long values may be read for, ms: functions of their tables' types run. */
+#define READ_TIMEOUT	(30 * 1000)
+
 /*
  * The lock's numbers; the last is one that the SQL functions for advisory locks
  * do not use.
@@ -232,7 +235,7 @@ read_values(void)
 	{
 		ErrorData  *error;
 
-		if (subtransaction_try(answer_wants, &answering, &error))
+		if (subtransaction_try_within(READ_TIMEOUT, answer_wants, &answering, &error))
 			break;
 		if (answering.next < want_count)
 		{
@@ -495,7 +498,10 @@ work(bool claim, long timeout)
 	{
 		begin_transaction();
 		if (want_count > 0)
+		{
 			read_values();
+			pusher_keep_lock();
+		}
 		if (needs_statements(claim, now, timeout))
 			is_there = do_statements(claim);
 		pusher_commit();
@@ -631,6 +637,32 @@ pusher_lock(void)
 		write_back_sweep();
 	}
 	return is_locked;
+}
+
+void
+pusher_keep_lock(void)
+{
+	LOCKTAG		tag;
+
+	if (!is_locked)
+		return;
+	set_lock_tag(&tag);
+	switch (LockAcquire(&tag, ExclusiveLock, true, true))
+	{
+		case LOCKACQUIRE_NOT_AVAIL:
+			is_locked = false;
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_IN_USE),
+					 errmsg("another session pushes objects now"),
+					 errdetail("A function of a user's has released the lock, maybe by pg_advisory_unlock_all().")));
+			break;
+		case LOCKACQUIRE_OK:
+			break;
+		default:
+			/* it was held, and is once less now */
+			(void) LockRelease(&tag, ExclusiveLock, true);
+			break;
+	}
 }
 
 void

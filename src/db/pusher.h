@@ -42,6 +42,12 @@ typedef struct PusherStatus
  */
 extern bool pusher_lock(void);
 
+/*
+ * Sees to it that we have the lock still: functions of users' that we have run
+ * can release it.  Raises 55006 if another session has it now.
+ */
+extern void pusher_keep_lock(void);
+
 /* Ends what is under way (it is tried again later) and gives the lock back. */
 extern void pusher_unlock(void);
 

@@ -93,12 +93,12 @@ REVOKE ALL ON FUNCTION mediastore.drop_event() FROM PUBLIC;
 CREATE FUNCTION mediastore.table_event() RETURNS event_trigger
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'media_table_event';
-COMMENT ON FUNCTION mediastore.table_event() IS 'for ddl_command_end: gives partitions of pushed tables their trigger for TRUNCATE';
+COMMENT ON FUNCTION mediastore.table_event() IS 'for ddl_command_end: gives partitions of pushed tables their trigger for TRUNCATE, and lets none but owners make triggers that push';
 REVOKE ALL ON FUNCTION mediastore.table_event() FROM PUBLIC;
 
 CREATE EVENT TRIGGER mediastore_drop ON sql_drop
 	EXECUTE FUNCTION mediastore.drop_event();
 COMMENT ON EVENT TRIGGER mediastore_drop IS 'has the objects of dropped tables deleted';
-CREATE EVENT TRIGGER mediastore_table ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE')
+CREATE EVENT TRIGGER mediastore_table ON ddl_command_end WHEN TAG IN ('CREATE TABLE', 'ALTER TABLE', 'CREATE TRIGGER')
 	EXECUTE FUNCTION mediastore.table_event();
-COMMENT ON EVENT TRIGGER mediastore_table IS 'gives partitions of pushed tables their trigger for TRUNCATE';
+COMMENT ON EVENT TRIGGER mediastore_table IS 'gives partitions of pushed tables their trigger for TRUNCATE, and lets none but owners make triggers that push';

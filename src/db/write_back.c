@@ -33,6 +33,7 @@
 #include "compat.h"
 #include "own_tables.h"
 #include "push.h"
+#include "pusher.h"
 #include "sender.h"
 #include "source.h"
 #include "subtransaction.h"
@@ -48,6 +49,12 @@
 /* Places that a sweep looks at in a round, and how often one begins (ms). */
 #define SWEPT_AT_ONCE	200
 #define SWEEP_INTERVAL	1000
+
+/* How long a row may take, ms: triggers of the table run. */
+#define ROW_TIMEOUT		(60 * 1000)
+
+/* Rows that are told are locked for others as long, ms: no more are told then. */
+#define LONGEST_LOCKED	500
 
 /* How soon a row that is locked is come back to, ms. */
 #define LOCKED_DELAY	1000
@@ -504,7 +511,7 @@ tell(const WriteBackTarget *target, List **senders)
 	if (!read_elements(&telling, &had_failed))
 		return;
 	message = find_urls(&telling, senders);
-	if (message == NULL && !subtransaction_try(work, &telling, &error))
+	if (message == NULL && !subtransaction_try_within(ROW_TIMEOUT, work, &telling, &error))
 	{
 		push_writing_back = NULL;
 		if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
@@ -530,6 +537,7 @@ void
 write_back_some(void)
 {
 	List	   *senders = NIL;
+	TimestampTz begun = GetCurrentTimestamp();
 	int			result;
 	int			done = 0;
 	ListCell   *cell;
@@ -542,9 +550,11 @@ write_back_some(void)
 	foreach(cell, targets)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (done == ROWS_AT_ONCE)
+		if (done == ROWS_AT_ONCE ||
+			TimestampDifferenceExceeds(begun, GetCurrentTimestamp(), LONGEST_LOCKED))
 			break;
 		tell((const WriteBackTarget *) lfirst(cell), &senders);
+		pusher_keep_lock();
 		done++;
 	}
 	if (done == list_length(targets))

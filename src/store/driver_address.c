@@ -49,6 +49,7 @@ static const Block ipv4_blocks[] = {
 static const Block ipv6_blocks[] = {
 	{{0}, 128, UNSPECIFIED},
 	{{[15] = 1}, 128, LOOPBACK},
+	{{0x00, 0x64, 0xff, 0x9b, 0x00, 0x01}, 48, PRIVATE},	/* NAT64 of one's own */
 	{{0x01}, 64, RESERVED},		/* discard-only */
 	{{0xfc}, 7, PRIVATE},
 	{{0xfe, 0x80}, 10, LINK_LOCAL},
