@@ -110,8 +110,9 @@ static OwnStatement shorten_leases = {
 };
 
 static OwnStatement record_stored = {
-	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL, stored_at = pg_catalog.now(),"
-	" etag = r.etag, attempts = 0, last_error = NULL,"
+	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL, etag = r.etag, last_error = NULL,"
+	" stored_at = CASE WHEN o.sha256 OPERATOR(pg_catalog.=) r.sha256 THEN pg_catalog.now() END,"
+	" attempts = CASE WHEN o.sha256 OPERATOR(pg_catalog.=) r.sha256 THEN 0 ELSE 1 END,"
 	" state = CASE WHEN o.state OPERATOR(pg_catalog.=) 'pending' AND o.sha256 OPERATOR(pg_catalog.=) r.sha256"
 	" THEN 'stored' ELSE o.state END"
 	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"

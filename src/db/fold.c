@@ -97,6 +97,24 @@ static OwnStatement insert_stores = {
 	" WHERE c.id" EQUAL "ANY ($1)"
 
 /*
+ * What a try may have changed at the store, though nobody knows, is never taken
+ * for certain: such an object counts as tried (attempts > 0) until one has
+ * succeeded.  And what the try had sent has a moment to arrive.
+ */
+#define NO_TRY \
+	"o.attempts" EQUAL "0 AND o.lease_until IS NULL"
+#define AFTER_TRY \
+	"CASE WHEN o.attempts" EQUAL "0 THEN pg_catalog.now() ELSE GREATEST(pg_catalog.now()," \
+	" LEAST(o.next_attempt_at, pg_catalog.now() OPERATOR(pg_catalog.+) '3 s'::pg_catalog.interval)) END"
+
+/* An object that waits to be deleted, with that content, and one never put. */
+#define STILL_THERE \
+	"(o.state" EQUAL "'deleting' AND o.sha256" EQUAL "excluded.sha256" \
+	" AND o.stored_at IS NOT NULL AND " NO_TRY ")"
+#define NEVER_PUT \
+	"(o.state OPERATOR(pg_catalog.<>) 'deleting' AND o.stored_at IS NULL AND " NO_TRY ")"
+
+/*
  * An object that is being deleted, or may have been, is put again; one that
  * waits for that with its content still there is stored as it is.  One that
  * was given up gets another try.
@@ -110,11 +128,12 @@ static OwnStatement upsert_objects = {
 	" a.relowner::pg_catalog.regrole, pg_catalog.quote_ident(a.server::pg_catalog.text)) END"
 	" FROM (" ATTACHED ") AS a ORDER BY a.server, a.key, a.allowed DESC, a.id DESC"
 	" ON CONFLICT (server, key) DO UPDATE SET"
-	" state = CASE WHEN o.state" EQUAL "'deleting' AND o.sha256" EQUAL "excluded.sha256"
-	" AND o.stored_at IS NOT NULL AND o.lease_until IS NULL THEN 'stored' ELSE 'pending' END,"
+	" state = CASE WHEN " STILL_THERE " THEN 'stored' ELSE 'pending' END,"
+	" stored_at = CASE WHEN " STILL_THERE " THEN o.stored_at END,"
 	" sha256 = excluded.sha256, bytes = excluded.bytes, content_type = excluded.content_type,"
-	" immutable = excluded.immutable, owner = excluded.owner, attempts = 0,"
-	" next_attempt_at = pg_catalog.now(), last_error = NULL"
+	" immutable = excluded.immutable, owner = excluded.owner,"
+	" attempts = CASE WHEN " STILL_THERE " OR " NEVER_PUT " THEN 0 ELSE 1 END,"
+	" next_attempt_at = " AFTER_TRY ", last_error = NULL"
 	" WHERE excluded.state OPERATOR(pg_catalog.<>) 'dead'"
 	" AND (o.sha256 OPERATOR(pg_catalog.<>) excluded.sha256"
 	" OR o.state" EQUAL "ANY ('{deleting,dead}'::pg_catalog.text[]))",
@@ -195,7 +214,9 @@ static OwnStatement forget_untried = {
 /* $2: the grace in seconds. */
 static OwnStatement begin_deletion = {
 	.text = "UPDATE mediastore.object AS o SET state = 'deleting', attempts = 0, last_error = NULL,"
-	" next_attempt_at = pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $2)"
+	" stored_at = CASE WHEN o.state" EQUAL "'stored' THEN o.stored_at END,"
+	" next_attempt_at = GREATEST(" AFTER_TRY ","
+	" pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $2))"
 	WITHOUT_ATTACHMENT " AND o.state OPERATOR(pg_catalog.<>) 'deleting'",
 	.result = SPI_OK_UPDATE, .count = 2, .types = {INT8ARRAYOID, FLOAT8OID}, .table = "object"
 };

@@ -33,6 +33,7 @@ CREATE TABLE mediastore.object (
 	-- as whom it is asked for: the owner of the table it was first found in
 	owner pg_catalog.regrole NOT NULL,
 	state pg_catalog.text COLLATE "C" NOT NULL,
+	-- since one has succeeded; more than 0: something may be at the store, or not
 	attempts pg_catalog.int4 NOT NULL DEFAULT 0,
 	next_attempt_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
 	lease_until pg_catalog.timestamptz,
@@ -40,7 +41,7 @@ CREATE TABLE mediastore.object (
 	etag pg_catalog.text,
 	last_error pg_catalog.text,
 	created_at pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(),
-	-- when some content was last put there; null: none ever was
+	-- when this content was put there; null: that is not known
 	stored_at pg_catalog.timestamptz,
 	CONSTRAINT object_state CHECK (state OPERATOR(pg_catalog.=) ANY ('{pending,stored,deleting,dead}'::pg_catalog.text[])),
 	CONSTRAINT object_key UNIQUE (server, key)

@@ -416,6 +416,19 @@ most_ready(void)
 	return Min(Max(mediastore_push_concurrency, RECORDED_AT_ONCE), COURIER_TRANSFERS);
 }
 
+/*
+ * That they are claimed is known for good before the network hears of them:
+ * after a crash, what may be at the store is not to be taken for what never
+ * was, nor what may have been deleted for what is there.  (A standby need not
+ * know.)
+ */
+static void
+commit_for_good(void)
+{
+	(void) set_config_option("synchronous_commit", "local", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_LOCAL, true, 0, false);
+}
+
 /* Claims what there is room for. */
 static void
 claim_more(void)
@@ -447,6 +460,8 @@ claim_more(void)
 	{
 		count = claim_objects(&stores, free, count, most * 3 / 4);
 		prepare_objects(free, count);
+		if (count > 0)
+			commit_for_good();
 	}
 
 	next_due = claim_next_due(&stores);

@@ -29,9 +29,12 @@ PG_FUNCTION_INFO_V1(media_adopt);
 
 #define EQUAL " OPERATOR(pg_catalog.=) "
 
-/* $1: an object.  One that was given up is put or deleted, as it is referred to or not. */
+/*
+ * $1: an object.  One that was given up is put or deleted, as it is referred to
+ * or not.  That it was tried is not forgotten (see fold.c).
+ */
 static OwnStatement retry_object = {
-	.text = "UPDATE mediastore.object AS o SET attempts = 0, next_attempt_at = pg_catalog.now(),"
+	.text = "UPDATE mediastore.object AS o SET attempts = LEAST(o.attempts, 1), next_attempt_at = pg_catalog.now(),"
 	" state = CASE WHEN o.state OPERATOR(pg_catalog.<>) 'dead' THEN o.state"
 	" WHEN EXISTS (SELECT FROM mediastore.attachment AS t WHERE t.object" EQUAL "o.id) THEN 'pending'"
 	" ELSE 'deleting' END"
