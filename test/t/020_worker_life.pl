@@ -211,7 +211,7 @@ sub takes_less
 	$node->safe_psql('postgres', 'DROP DATABASE app3 WITH (FORCE)');
 	cmp_ok(time - $begin, '<', 2, 'R2: DROP DATABASE FORCE');
 	my $log_length = -s $node->logfile;
-	usleep(7_000_000);
+	usleep(5_500_000);
 	is(substr(slurp_file($node->logfile), $log_length), '', 'R2: and nothing in the log after it');
 }
 

@@ -216,6 +216,31 @@ my ($refused, @later) = requests_for($faults, qr/^slow-/);
 my ($first) = sort { $a <=> $b } map { $_->{began} } @later;
 cmp_ok($first - $refused->{ended}, '>=', 2.9, 'nothing is sent before Retry-After has passed');
 
+# Wrong credentials are the trouble of the owner whom they serve: another one's
+# objects go on at the same store.
+store('shared', $here);
+$node->safe_psql('postgres', q{
+	CREATE ROLE wrong; CREATE ROLE right_one; GRANT CREATE ON SCHEMA public TO wrong, right_one;
+	GRANT USAGE ON FOREIGN SERVER shared TO wrong, right_one;
+	CREATE USER MAPPING FOR wrong SERVER shared OPTIONS (access_key_id 'bad', secret_access_key 'worse')});
+foreach my $owner ('wrong', 'right_one')
+{
+	$node->safe_psql('postgres', qq{
+		SET ROLE $owner;
+		CREATE TABLE of_$owner (id text PRIMARY KEY, data bytea);
+		CREATE TRIGGER push AFTER INSERT OR DELETE OR UPDATE OF id, data ON of_$owner FOR EACH ROW
+			EXECUTE FUNCTION media_push_trigger('data', 'server=shared', 'key={pk}/{sha256}')});
+}
+rules($faults, { fault => 'signature', method => 'PUT', key => '^by-wrong' });
+insert('of_wrong', 'by-wrong', 100);
+like(soon($node, "SELECT last_error ~ 'SignatureDoesNotMatch|signature|secret' FROM mediastore.queue WHERE key LIKE 'by-wrong/%'", 't'), qr/t/, 'wrong credentials: the queue tells of them');
+insert('of_right_one', 'by-right', 100);
+is(soon($node, state_of('shared', 'by-right'), 'stored', 3), 'stored', 'and other owners go on');
+is($node->safe_psql('postgres', "SELECT state || ' ' || attempts FROM mediastore.object WHERE key LIKE 'by-wrong/%' AND lease_token IS NULL"), 'pending 0', 'while it waits');
+is($node->safe_psql('postgres', "SELECT failures FROM mediastore.store WHERE server = 'shared'"), 0, 'and the store does not rest');
+rules($faults);
+ends_as('shared', 'by-wrong', 'stored', 'stored when they are right');
+
 # Stores that can't be reached or used, beside one that can.
 my $unwritable = "$root/unwritable";
 mkdir $unwritable, 0500 or die;
