@@ -78,7 +78,11 @@ sender_find(List **senders, const char *server, Oid owner, bool connect)
 	namestrcpy(&sender->server, server);
 	sender->owner = owner;
 	opening.sender = sender;
-	if (!subtransaction_try(open_store, &opening, &sender->error))
+	if (subtransaction_try(open_store, &opening, &sender->error))
+		;
+	/* a courier that ended as it began is no reason to give a store up */
+	else if (sender->error->sqlerrcode != ERRCODE_INSUFFICIENT_RESOURCES ||
+			 !subtransaction_try(open_store, &opening, &sender->error))
 	{
 		sender->store = NULL;
 		sender->is_owners = sender->error->sqlerrcode == ERRCODE_INSUFFICIENT_PRIVILEGE ||

@@ -34,8 +34,7 @@
 
 #define PIECE			((size_t) 256 * 1024)	/* bytes that are written at once */
 #define SLICE			4		/* pieces until others have their turn */
-#define LEFT_BEHIND		600		/* seconds after which a file may be one */
-#define CLEAN_EVERY		3600000 /* milliseconds between looking for them */
+#define CLEAN_EVERY		3600000 /* milliseconds between looks for what was left behind */
 #define RENAME_TRIES	10
 #define FOLDER			(O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
@@ -254,24 +253,26 @@ key_path(const FileTransfer *file, char path[STORE_KEY_MOST + 1], const char **n
 	return slash != NULL ? (size_t) (slash - path) : 0;
 }
 
-/* Removes what couriers that are no more have left. */
+/*
+ * Removes what couriers that are no more have left: files that nobody has
+ * locked.  At the first change of a store, and at times later on.
+ */
 static void
-clean(int own)
+clean(FileTransfer *file)
 {
-	static int64_t next;
-	int			copy;
+	int			own;
 	DIR		   *folder;
 	struct dirent *entry;
 
-	if (driver_now() < next)
+	if (driver_now() < file->store->clean_at)
 		return;
-	next = driver_now() + CLEAN_EVERY;
-	copy = openat(own, ".", FOLDER | O_RDONLY);
-	folder = copy >= 0 ? fdopendir(copy) : NULL;
+	file->store->clean_at = driver_now() + CLEAN_EVERY;
+	own = openat(file->root, FILE_OWN_FOLDER, FOLDER | O_RDONLY);
+	folder = own >= 0 ? fdopendir(own) : NULL;
 	if (folder == NULL)
 	{
-		if (copy >= 0)
-			close(copy);
+		if (own >= 0)
+			close(own);
 		return;
 	}
 	while ((entry = readdir(folder)) != NULL)
@@ -279,12 +280,9 @@ clean(int own)
 		struct stat status;
 		int			left;
 
-		if (fstatat(own, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
-			!S_ISREG(status.st_mode) || status.st_mtime > time(NULL) - LEFT_BEHIND)
+		if (fstatat(own, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode))
 			continue;
-
-		/* one that is being written is locked */
-		left = openat(own, entry->d_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+		left = openat(own, entry->d_name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
 		if (left < 0)
 			continue;
 		if (flock(left, LOCK_EX | LOCK_NB) == 0)
@@ -305,17 +303,27 @@ open_temporary(FileTransfer *file)
 	file->own = openat(file->root, FILE_OWN_FOLDER, FOLDER | O_RDONLY);
 	if (file->own < 0)
 		return false;
-	clean(file->own);
 	for (int tries = 0; tries < 100; tries++)
 	{
+		struct stat status;
+
 		snprintf(file->temporary, sizeof(file->temporary), "%ld-%u-%" PRId64, (long) getpid(),
 				 ++names_given, (int64_t) time(NULL));
 		file->file = openat(file->own, file->temporary,
 							O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
-		if (file->file >= 0)
-			return flock(file->file, LOCK_EX | LOCK_NB) == 0 || errno == ENOLCK || errno == EOPNOTSUPP;
-		if (errno != EEXIST)
-			break;
+		if (file->file < 0)
+		{
+			if (errno != EEXIST)
+				break;
+			continue;
+		}
+		/* another courier may have taken it for one that was left behind */
+		if ((flock(file->file, LOCK_EX | LOCK_NB) == 0 || errno == ENOLCK || errno == EOPNOTSUPP) &&
+			fstat(file->file, &status) == 0 && status.st_nlink > 0)
+			return true;
+		(void) unlinkat(file->own, file->temporary, 0);
+		close(file->file);
+		file->file = -1;
 	}
 	file->temporary[0] = '\0';
 	return false;
@@ -637,6 +645,8 @@ begin(DriverTransfer *transfer)
 		file_end(file);
 		return;
 	}
+	if (transfer->operation == COURIER_PUT || transfer->operation == COURIER_DELETE)
+		clean(file);
 	switch (transfer->operation)
 	{
 		case COURIER_PUT:

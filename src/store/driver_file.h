@@ -19,6 +19,7 @@ typedef struct FileStore
 {
 	const char *root;
 	const char *prefix;			/* or "" */
+	int64_t		clean_at;		/* when to look for what was left behind, by driver_now */
 } FileStore;
 
 typedef struct FileList FileList;
@@ -26,7 +27,7 @@ typedef struct FileList FileList;
 typedef struct FileTransfer
 {
 	DriverTransfer *transfer;
-	const FileStore *store;
+	FileStore  *store;
 	int			root;			/* descriptors, -1: none */
 	int			file;
 	int			own;			/* PUT: the driver's own folder */

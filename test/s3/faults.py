@@ -487,6 +487,7 @@ def handle_fault(connection, request, rule, fault):
     if fault in ERRORS or fault == "error":
         answer = told_error(request, rule)
     elif fault == "hang":
+        request.note(None)      # now, not when the client has left
         connection.hang(True)
     elif fault == "no_http":
         request.note(None)

@@ -127,6 +127,19 @@ sub up
 	die 'the server does not come back';
 }
 
+# What a session that is no more has prepared would lock others out for ever.
+sub end_prepared
+{
+	my ($node, $age) = @_;
+
+	foreach my $name (split /\n/, $node->safe_psql('postgres', "SELECT gid FROM pg_prepared_xacts WHERE prepared < now() - interval '$age'"))
+	{
+		# somebody may have been quicker
+		$node->psql('postgres', "ROLLBACK PREPARED '$name'");
+	}
+	return;
+}
+
 # Kills the server's first process, and starts it when the others have ended.
 sub kill_server
 {
@@ -189,7 +202,11 @@ sub kill_them
 			my $pid = victim($node, $kind) // next;
 			kill 'KILL', $pid or next;
 		}
-		up($node) if $kind ne 'courier';
+		if ($kind ne 'courier')
+		{
+			up($node);
+			end_prepared($node, '1 s');
+		}
 		$killed{$kind}++;
 		$done++;
 	}
@@ -266,7 +283,14 @@ sub kill_test
 	my $error = $@;
 
 	append_to_file("$folder/stop", '');
-	waitpid $_, 0 foreach @children;
+	foreach my $pid (@children)
+	{
+		until (waitpid $pid, POSIX::WNOHANG)
+		{
+			end_prepared($node, '1 s') unless $error;
+			usleep(50_000);
+		}
+	}
 	die $error if $error;
 	my $total = 0;
 	$total += $_ foreach values %killed;
@@ -276,10 +300,10 @@ sub kill_test
 	cmp_ok($done, '>=', $operations * $times / 50, "$kind: during $done inserts, updates and deletes");
 	note sprintf '%s: %.1f s', $kind, time - $begun;
 
-	foreach my $name (split /\n/, $node->safe_psql('postgres', 'SELECT gid FROM pg_prepared_xacts'))
-	{
-		$node->safe_psql('postgres', "ROLLBACK PREPARED '$name'");
-	}
+	end_prepared($node, '0');
+	drain($node, $kind);
+	# a file store's leftovers go with the first transfer of a new courier
+	$node->safe_psql('postgres', "INSERT INTO named VALUES (5000, content(1))");
 	drain($node, $kind);
 	my %objects = $look->();
 	cmp_ok(compare($node, $kind, \%objects), '>', 20, "$kind: they are more than a few");
@@ -300,7 +324,11 @@ sub kill_test
 	is(join(' ', sort keys %objects), '', "$kind: without rows, the store is empty");
 	is($node->safe_psql('postgres', 'SELECT (SELECT count(*) FROM mediastore.object) + (SELECT count(*) FROM mediastore.attachment)'),
 		0, "$kind: and so is the catalog");
+	my $courier = courier_pid($node);
+	is(join(' ', grep { $_ != ($courier // 0) } couriers_of($node)), '', "$kind: no courier has outlived its parent");
 	$node->stop;
+	ok(wait_gone($courier), "$kind: nor the server") if defined $courier;
+	is(join(' ', couriers_of($node)), '', "$kind: nor does any after it");
 	return;
 }
 

@@ -196,7 +196,7 @@ foreach my $case ([ 'signature', qr/SignatureDoesNotMatch|secret/i ], [ 'unknown
 {
 	my ($fault, $reason) = @$case;
 
-	rules($faults, { fault => $fault, method => 'PUT', count => 3 });
+	rules($faults, { fault => $fault, method => 'PUT', count => $fault eq 'signature' || $fault eq 'no_bucket' ? 3 : 1 });
 	insert('faulty', "store-$fault", 100);
 	is(soon($node, 'SELECT (' . trouble('faulty') . ") <> ''", 't'), 't', "$fault: it fails");
 	like(trouble_of('faulty'), $reason, "$fault: it is said why");
@@ -215,6 +215,31 @@ ends_as('faulty', "slow-$_", 'stored', 'stored after a 503') foreach 1, 2;
 my ($refused, @later) = requests_for($faults, qr/^slow-/);
 my ($first) = sort { $a <=> $b } map { $_->{began} } @later;
 cmp_ok($first - $refused->{ended}, '>=', 2.9, 'nothing is sent before Retry-After has passed');
+
+# Wrong credentials are the trouble of the owner whom they serve: another one's
+# objects go on at the same store.
+store('shared', $here);
+$node->safe_psql('postgres', q{
+	CREATE ROLE wrong; CREATE ROLE right_one; GRANT CREATE ON SCHEMA public TO wrong, right_one;
+	GRANT USAGE ON FOREIGN SERVER shared TO wrong, right_one;
+	CREATE USER MAPPING FOR wrong SERVER shared OPTIONS (access_key_id 'bad', secret_access_key 'worse')});
+foreach my $owner ('wrong', 'right_one')
+{
+	$node->safe_psql('postgres', qq{
+		SET ROLE $owner;
+		CREATE TABLE of_$owner (id text PRIMARY KEY, data bytea);
+		CREATE TRIGGER push AFTER INSERT OR DELETE OR UPDATE OF id, data ON of_$owner FOR EACH ROW
+			EXECUTE FUNCTION media_push_trigger('data', 'server=shared', 'key={pk}/{sha256}')});
+}
+rules($faults, { fault => 'signature', method => 'PUT', key => '^by-wrong' });
+insert('of_wrong', 'by-wrong', 100);
+like(soon($node, "SELECT last_error ~ 'SignatureDoesNotMatch|signature|secret' FROM mediastore.queue WHERE key LIKE 'by-wrong/%'", 't'), qr/t/, 'wrong credentials: the queue tells of them');
+insert('of_right_one', 'by-right', 100);
+is(soon($node, state_of('shared', 'by-right'), 'stored', 3), 'stored', 'and other owners go on');
+is($node->safe_psql('postgres', "SELECT state || ' ' || attempts FROM mediastore.object WHERE key LIKE 'by-wrong/%' AND lease_token IS NULL"), 'pending 0', 'while it waits');
+is($node->safe_psql('postgres', "SELECT failures FROM mediastore.store WHERE server = 'shared'"), 0, 'and the store does not rest');
+rules($faults);
+ends_as('shared', 'by-wrong', 'stored', 'stored when they are right');
 
 # Stores that can't be reached or used, beside one that can.
 my $unwritable = "$root/unwritable";

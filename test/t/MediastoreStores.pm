@@ -16,7 +16,8 @@ use Time::HiRes qw(time usleep);
 
 use Exporter 'import';
 our @EXPORT = qw(S3_KEY S3_SECRET s3_missing start_s3 s3_objects file_objects start_faults faults_missing
-  rules forget requests_for stored_at_faults soon server_pid child_pids session_pids worker_pid courier_pid);
+  rules forget requests_for stored_at_faults soon server_pid child_pids session_pids worker_pid courier_pid
+  couriers_of);
 
 use constant S3_KEY => 'TESTACCESSKEY0000000';
 use constant S3_SECRET => 'testsecret/with+special=chars0123456789';
@@ -78,14 +79,13 @@ sub s3_objects
 	  split /\n/, listing($endpoint, $bucket);
 }
 
-# The same of a folder: every file in it, whoever made it, but those in
-# .mediastore, where what is under way is until it has its name.
+# The same of a folder: every file in it, whoever made it.
 sub file_objects
 {
 	my ($root) = @_;
 	my %objects;
 
-	find({ no_chdir => 1, wanted => sub { $objects{ substr $_, length($root) + 1 } = Digest::SHA->new(256)->addfile($_, 'b')->hexdigest if -f && !m{/\.mediastore/} } },
+	find({ no_chdir => 1, wanted => sub { $objects{ substr $_, length($root) + 1 } = Digest::SHA->new(256)->addfile($_, 'b')->hexdigest if -f } },
 		$root);
 	return %objects;
 }
@@ -213,6 +213,15 @@ sub worker_pid
 	my ($node) = @_;
 	my $server = server_pid($node) // return;
 	return (grep { cmdline($_) =~ /mediastore worker/ } child_pids($server))[0];
+}
+
+# All couriers that a server's processes have started, also when those are no
+# more: a courier has its parent's data directory for its own.
+sub couriers_of
+{
+	my ($node) = @_;
+	my $folder = $node->data_dir;
+	return grep { (cmdline($_) =~ /mediastore-courier/) && ((readlink("/proc/$_/cwd") // '') eq $folder) } map { m{(\d+)$} } glob '/proc/[0-9]*';
 }
 
 # Its courier; undef if there is none.

@@ -114,7 +114,7 @@ create_database('app');
 make_busy('app');
 takes_less('R2: DROP DATABASE FORCE', 'DROP DATABASE app WITH (FORCE)');
 my $log_length = -s $node->logfile;
-usleep(7_000_000);
+usleep(5_500_000);
 unlike(substr(slurp_file($node->logfile), $log_length), qr/FATAL|ERROR|mediastore/, 'R2: nothing in the log after it');
 
 # the server's end, where no commit is ever confirmed
