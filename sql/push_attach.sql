@@ -191,6 +191,11 @@ SET ROLE regress_mediastore_owner;
 SELECT media_attach('owned', 'image', server => 'attach_photos');
 RESET ROLE;
 
+-- whose the store is is noted before anything is pushed: a copy is told from it
+SELECT server, system_identifier = (SELECT system_identifier FROM pg_control_system()) AS ours,
+	database = (SELECT oid FROM pg_database WHERE datname = current_database()) AS here, paused
+	FROM mediastore.store WHERE server = 'attach_photos';
+
 -- the queue's functions, without a queue
 SELECT media_retry(0), media_discard(0);
 SELECT media_pause('attach_photos');

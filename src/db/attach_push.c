@@ -398,6 +398,8 @@ attach_push(const PushRequest *request, const List *tree)
 		if (!attach_gets_clone(lfirst_oid(cell), request->root))
 			attach_member(lfirst_oid(cell), request, tree);
 	}
+	if (request->options.server != NULL)
+		push_note_store(request->options.server);
 }
 
 /* --- taking away ------------------------------------------------------------ */

@@ -58,6 +58,12 @@ extern void push_read(Relation relation, const Trigger *trigger, PushColumn *col
 /* Finds the (row) trigger of a column.  False if there is none.  Raises as push_read. */
 extern bool push_find(Relation relation, const char *name, PushColumn *column);
 
+/*
+ * Notes whose a store is, if nobody has: this database's.  So a copy that is
+ * made before anything is pushed is told from it, too.  Raises as store_server.
+ */
+extern void push_note_store(const char *server);
+
 /* Whether a function is our media_push_trigger. */
 extern bool push_is_ours(Oid function);
 

@@ -31,7 +31,7 @@
 #define LEAST_AHEAD		16
 
 /* How soon what could not be read for a lock is tried again, in seconds. */
-#define LOCKED_DELAY	1.0
+#define LOCKED_SECONDS	1.0
 
 /* How often a place that does not hold the bytes is asked for them. */
 #define MISSING_TRIES	3
@@ -270,7 +270,7 @@ source_failed(PushObject *object)
 	switch (object->loss)
 	{
 		case PUSH_LOSS_LOCKED:
-			push_end(object, PUSH_POSTPONE, LOCKED_DELAY, "table of the value is locked");
+			push_end(object, PUSH_POSTPONE, LOCKED_SECONDS, "table of the value is locked");
 			break;
 		case PUSH_LOSS_MISSING:
 			push_end(object, object->attempts < MISSING_TRIES ? PUSH_RETRY : PUSH_DEAD,
@@ -280,7 +280,7 @@ source_failed(PushObject *object)
 			fail_object(object, claim_back_off(object->attempts), object->loss_message);
 			break;
 		default:
-			fail_object(object, LOCKED_DELAY, "value of the row is not the one that was attached");
+			fail_object(object, LOCKED_SECONDS, "value of the row is not the one that was attached");
 			break;
 	}
 }

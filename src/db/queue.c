@@ -18,6 +18,7 @@
 
 #include "compat.h"
 #include "own_tables.h"
+#include "push.h"
 #include "store_identity.h"
 #include "wake.h"
 
@@ -73,6 +74,12 @@ static OwnStatement adopt_store = {
 	.text = INSERT_STORE "system_identifier = excluded.system_identifier,"
 	" database = excluded.database, timeline = excluded.timeline,"
 	" rest_until = NULL, failures = 0, last_error = NULL",
+	.result = SPI_OK_INSERT, .count = 5, .types = {NAMEOID, INT8OID, OIDOID, INT4OID, BOOLOID},
+	.table = "store"
+};
+
+static OwnStatement note_store = {
+	.text = INSERT_STORE "server = s.server WHERE false",
 	.result = SPI_OK_INSERT, .count = 5, .types = {NAMEOID, INT8OID, OIDOID, INT4OID, BOOLOID},
 	.table = "store"
 };
@@ -137,6 +144,15 @@ set_store(OwnStatement *statement, Name name, bool paused)
 	own_execute(statement, values, NULL);
 	SPI_finish();
 	wake_at_commit();
+}
+
+void
+push_note_store(const char *server)
+{
+	NameData	name;
+
+	namestrcpy(&name, server);
+	set_store(&note_store, &name, false);
 }
 
 /* media_pause(name) returns void */

@@ -57,7 +57,7 @@
 #define LONGEST_LOCKED	500
 
 /* How soon a row that is locked is come back to, ms. */
-#define LOCKED_DELAY	1000
+#define LOCKED_MILLISECONDS	1000
 
 /* An object that was stored, and where its content lay. */
 typedef struct Stored
@@ -522,7 +522,7 @@ tell(const WriteBackTarget *target, List **senders)
 	if (message != NULL)
 		keep_failure(&telling, message);
 	else if (telling.state == WRITE_BACK_LOCKED)
-		come_back_at(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_DELAY));
+		come_back_at(TimestampTzPlusMilliseconds(GetCurrentTimestamp(), LOCKED_MILLISECONDS));
 	else
 		told_some = true;
 	if (message == NULL && telling.state == WRITE_BACK_DONE && had_failed)
