@@ -34,7 +34,7 @@ STORE_SOURCES := $(filter-out $(DRIVER_SOURCES),$(call sources,src/store/*.c))
 IMAGE_SOURCES := $(filter-out src/image/decode_heif.c,$(call sources,src/image/*.c))
 HEIF_SOURCES := $(call sources,src/image/decode_heif.c)
 HELPER_SOURCES := src/helper/codec.c src/helper/sandbox.c
-COURIER_SOURCES := src/helper/courier.c src/helper/courier_slots.c
+COURIER_SOURCES := src/helper/courier.c src/helper/courier_send.c src/helper/courier_slots.c
 UNIT_SOURCES := $(call sources,test/unit/test_*.c)
 FUZZ_SOURCES := $(call sources,test/fuzz/*.c)
 

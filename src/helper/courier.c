@@ -38,12 +38,6 @@
 #include "sandbox.h"
 #include "wire.h"
 
-/* Exit statuses; a parent sees nothing worse than an end of file. */
-#define EXIT_LEFT		0
-#define EXIT_USAGE		1
-#define EXIT_SETUP		3
-#define EXIT_PROTOCOL	4
-
 #define MEGABYTE		(1024 * 1024)
 
 /* Blocks from here on go back to the system when they are freed. */
@@ -76,29 +70,15 @@ __ubsan_default_options(void)
 }
 #endif
 
-/* A frame that the parent had no room for. */
-typedef struct Packet
-{
-	struct Packet *next;
-	size_t		length;
-	uint8_t		bytes[];
-} Packet;
-
 static Transfer transfers[COURIER_TRANSFERS];
 static int	transfer_count;
 static int	waiting_count;
 static int	running_count;
 static Store *stores[COURIER_STORES];
-static Packet *first_packet;
-static Packet **last_packet = &first_packet;
 static bool greeted;
 
-/*
- * The program ends here, whatever it is doing: nothing of it is worth keeping,
- * and the system closes what is open.
- */
-_Noreturn static void
-leave(int status)
+void
+courier_leave(int status)
 {
 #ifdef MEDIASTORE_SANITIZE
 	for (int i = 0; i < COURIER_TRANSFERS; i++)
@@ -115,105 +95,6 @@ leave(int status)
 	}
 #endif
 	_exit(status);
-}
-
-/* --- to the parent ------------------------------------------------------- */
-
-/* Sends a packet; false if there is no room for it now. */
-static bool
-send_packet(const void *bytes, size_t length)
-{
-	for (;;)
-	{
-		ssize_t		sent = send(WIRE_SOCKET_FD, bytes, length, MSG_NOSIGNAL | MSG_DONTWAIT);
-
-		if (sent == (ssize_t) length)
-			return true;
-		if (sent < 0 && errno == EINTR)
-			continue;
-		if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS))
-			return false;
-		leave(EXIT_LEFT);
-	}
-}
-
-static void
-send_kept(void)
-{
-	while (first_packet != NULL && send_packet(first_packet->bytes, first_packet->length))
-	{
-		Packet	   *packet = first_packet;
-
-		first_packet = packet->next;
-		if (first_packet == NULL)
-			last_packet = &first_packet;
-		free(packet);
-	}
-}
-
-void
-courier_send(CourierFrame *frame, const char *text, size_t text_length)
-{
-	uint8_t		bytes[sizeof(CourierFrame) + COURIER_TEXT_MOST];
-	size_t		length = sizeof(CourierFrame) + text_length;
-	Packet	   *packet;
-
-	frame->magic = COURIER_MAGIC;
-	frame->version = COURIER_VERSION;
-	frame->text_length = (uint32_t) text_length;
-	memcpy(bytes, frame, sizeof(CourierFrame));
-	if (text_length > 0)
-		memcpy(bytes + sizeof(CourierFrame), text, text_length);
-	if (first_packet == NULL && send_packet(bytes, length))
-		return;
-
-	/* there are never more than a few for each transfer */
-	packet = malloc(sizeof(Packet) + length);
-	if (packet == NULL)
-		leave(EXIT_SETUP);
-	packet->next = NULL;
-	packet->length = length;
-	memcpy(packet->bytes, bytes, length);
-	*last_packet = packet;
-	last_packet = &packet->next;
-}
-
-static void
-add_field(char *text, size_t *length, const char *name, const char *value)
-{
-	if (*value == '\0')
-		return;
-	memcpy(text + *length, name, strlen(name) + 1);
-	*length += strlen(name) + 1;
-	memcpy(text + *length, value, strlen(value) + 1);
-	*length += strlen(value) + 1;
-}
-
-static void
-send_result(const Transfer *transfer)
-{
-	const DriverResult *result = &transfer->driver.result;
-	CourierFrame frame = {
-		.kind = COURIER_RESULT,.transfer = transfer->number,.status = (uint32_t) result->status,
-		.http_status = result->http_status,.retry_after = result->retry_after,
-		.length = result->length,.time = result->time
-	};
-	char		text[sizeof(DriverResult) + DRIVER_META_MOST + 256];
-	size_t		length = 0;
-
-	_Static_assert(sizeof(text) <= COURIER_TEXT_MOST, "a result is too long for a frame");
-	add_field(text, &length, "message", result->message);
-	add_field(text, &length, "hint", result->hint);
-	add_field(text, &length, "code", result->code);
-	add_field(text, &length, "etag", result->etag);
-	add_field(text, &length, "content_type", result->content_type);
-	add_field(text, &length, "cache_control", result->cache_control);
-	if (!result->meta.failed && result->meta.length > 0)
-	{
-		memcpy(text + length, result->meta.bytes, result->meta.length);
-		length += result->meta.length;
-	}
-	courier_send(&frame, text, length);
 }
 
 /* --- stores -------------------------------------------------------------- */
@@ -263,10 +144,10 @@ learn_store(const CourierFrame *frame, const char *text)
 	while (place < COURIER_STORES && stores[place] != NULL)
 		place++;
 	if (store == NULL)
-		leave(EXIT_SETUP);
+		courier_leave(EXIT_SETUP);
 	store->text = malloc((size_t) frame->text_length + 1);
 	if (store->text == NULL)
-		leave(EXIT_SETUP);
+		courier_leave(EXIT_SETUP);
 	store->users = 1;
 	store->number = frame->store;
 	store->length = frame->text_length;
@@ -322,7 +203,7 @@ static void
 finish(Transfer *transfer)
 {
 	end_turn(transfer);
-	send_result(transfer);
+	courier_send_result(transfer);
 	release_store(transfer->store);
 	transfer->store = NULL;
 	transfer->number = 0;
@@ -427,7 +308,7 @@ begin_transfer(const CourierFrame *frame, const char *text)
 		free(transfer->text);
 		transfer->text = malloc(frame->text_length);
 		if (transfer->text == NULL)
-			leave(EXIT_SETUP);
+			courier_leave(EXIT_SETUP);
 		transfer->text_room = frame->text_length;
 	}
 	if (frame->text_length > 0)
@@ -600,20 +481,20 @@ listen_to_parent(bool *more)
 			return i > 0;
 		}
 		if (length <= 0)
-			leave(EXIT_LEFT);	/* the parent has ended */
+			courier_leave(EXIT_LEFT);	/* the parent has ended */
 		if ((size_t) length < sizeof(frame) || (size_t) length > sizeof(packet))
-			leave(EXIT_PROTOCOL);
+			courier_leave(EXIT_PROTOCOL);
 		memcpy(&frame, packet, sizeof(frame));
 		if (frame.magic != COURIER_MAGIC || frame.version != COURIER_VERSION ||
 			frame.text_length != (size_t) length - sizeof(frame))
-			leave(EXIT_PROTOCOL);
+			courier_leave(EXIT_PROTOCOL);
 		good = obey(&frame, (const char *) packet + sizeof(frame));
 
 		/* secrets are only ever in STORE */
 		if (frame.kind == COURIER_STORE)
 			OPENSSL_cleanse(packet, sizeof(packet));
 		if (!good)
-			leave(EXIT_PROTOCOL);
+			courier_leave(EXIT_PROTOCOL);
 	}
 	*more = true;
 	return true;
@@ -651,7 +532,7 @@ serve(int64_t idle)
 		more = work() || more;
 		http_work();
 		more = work() || more;
-		send_kept();
+		(void) courier_send_kept();
 
 		now = driver_now();
 		if (heard || transfer_count > 0)
@@ -675,9 +556,9 @@ serve(int64_t idle)
 			for (int i = 0; i < COURIER_STORES; i++)
 				if (stores[i] != NULL)
 					(void) forget_store(stores[i]->number);
-			leave(EXIT_LEFT);
+			courier_leave(EXIT_LEFT);
 		}
-		http_wait(WIRE_SOCKET_FD, first_packet != NULL,
+		http_wait(WIRE_SOCKET_FD, courier_send_kept(),
 				  more ? 0 : time_to_wait(now, leave_at, tidy_at));
 	}
 }

@@ -5,6 +5,7 @@
  *
  *	  courier.c			  the main loop: the parent's frames, stores, transfers
  *	  courier_slots.c	  the bytes of a transfer, in its slots of the arena
+ *	  courier_send.c	  what is said to the parent
  *	  courier_main.c	  mediastore-courier
  *
  *-------------------------------------------------------------------------
@@ -13,6 +14,12 @@
 #define MEDIASTORE_COURIER_H
 
 #include "../store/driver.h"
+
+/* Exit statuses; a parent sees nothing worse than an end of file. */
+#define EXIT_LEFT		0
+#define EXIT_USAGE		1
+#define EXIT_SETUP		3
+#define EXIT_PROTOCOL	4
 
 /* Slots that a transfer has: there are as many as all transfers can use. */
 #define SLOTS_EACH		(COURIER_SLOTS / COURIER_TRANSFERS)
@@ -90,6 +97,18 @@ extern bool slots_out(const Transfer *transfer);
 
 /* Sends a frame, or keeps it until the parent has room for it. */
 extern void courier_send(CourierFrame *frame, const char *text, size_t text_length);
+
+/* Sends what was kept, as far as there is room; whether any is left. */
+extern bool courier_send_kept(void);
+
+/* Sends how a transfer has ended. */
+extern void courier_send_result(const Transfer *transfer);
+
+/*
+ * The program ends here, whatever it is doing: nothing of it is worth keeping,
+ * and the system closes what is open.
+ */
+_Noreturn extern void courier_leave(int status);
 
 /* What a driver is given as wake and end. */
 extern void courier_wake(DriverTransfer *transfer);
