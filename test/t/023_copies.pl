@@ -103,7 +103,7 @@ sub enable
 }
 
 my $foreign = qr/^the objects are those of another cluster or database, .* it begins after media_adopt$/;
-my $recovered = qr/^the server was promoted or recovered, .* deletions wait for media_adopt$/;
+my $recovered = qr{^the server was promoted or recovered, .*: deletions, and keys .* wait for media_adopt$};
 
 # ---------------------------------------------------------------- the original
 
