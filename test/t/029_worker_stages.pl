@@ -100,5 +100,5 @@ foreach my $stage (@stages)
 	ok(until_true(sub { $node->safe_psql($database, $undone) eq '0' }, 20), "R8: what was left $database by a crash is done");
 }
 $node->stop;
-is(join(' ', couriers_of($node)), '', 'no courier is left');
+is(join(' ', orphaned_couriers()), '', 'no courier is left');
 done_testing();

@@ -9,6 +9,7 @@ use File::Find;
 use FindBin;
 use HTTP::Tiny;
 use JSON::PP;
+use MediastoreTest qw(status_of);
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -17,7 +18,7 @@ use Time::HiRes qw(time usleep);
 use Exporter 'import';
 our @EXPORT = qw(S3_KEY S3_SECRET s3_missing start_s3 s3_objects file_objects start_faults faults_missing
   rules forget requests_for stored_at_faults soon server_pid child_pids session_pids worker_pid courier_pid
-  couriers_of);
+  courier_parent orphaned_couriers);
 
 use constant S3_KEY => 'TESTACCESSKEY0000000';
 use constant S3_SECRET => 'testsecret/with+special=chars0123456789';
@@ -215,13 +216,31 @@ sub worker_pid
 	return (grep { cmdline($_) =~ /mediastore worker/ } child_pids($server))[0];
 }
 
-# All couriers that a server's processes have started, also when those are no
-# more: a courier has its parent's data directory for its own.
-sub couriers_of
+# The process that a courier was started by, as its command line says; undef if
+# it is none.
+sub courier_parent
 {
-	my ($node) = @_;
-	my $folder = $node->data_dir;
-	return grep { (cmdline($_) =~ /mediastore-courier/) && ((readlink("/proc/$_/cwd") // '') eq $folder) } map { m{(\d+)$} } glob '/proc/[0-9]*';
+	my ($pid) = @_;
+	return (cmdline($pid) =~ /mediastore-courier\0(\d+)\0/)[0];
+}
+
+# Couriers on this machine whose parent is no more, or not theirs any more, some
+# seconds after they may have lost it.
+sub orphaned_couriers
+{
+	my @orphans;
+
+	foreach my $try (1 .. 100)
+	{
+		@orphans = grep {
+			my $parent = courier_parent($_);
+			my $now = defined $parent ? status_of($_, 'PPid') : undef;
+			defined $now && $now != $parent
+		} map { m{(\d+)$} } glob '/proc/[0-9]*';
+		last unless @orphans;
+		usleep(50_000);
+	}
+	return @orphans;
 }
 
 # Its courier; undef if there is none.
