@@ -198,7 +198,7 @@ foreach my $copy ([ $origin, 'another database' ], [ $other, 'another cluster' ]
 		is($node->safe_psql('restored', $books{$table}), $original{$table}, "R30: $where: $table");
 	}
 }
-isnt($original{$_}, '', "with $_") foreach sort keys %books;
+isnt($original{$_}, '', "with $_") foreach grep { $_ ne 'mappings' || defined $endpoint } sort keys %books;
 
 # Changes become objects in a copy, too.
 sub numbers_go_on
@@ -346,7 +346,7 @@ $origin->stop;
 
 my $recovered_node = PostgreSQL::Test::Cluster->new('recovered');
 $recovered_node->init_from_backup($origin, 'copy', has_restoring => 1, standby => 0);
-$recovered_node->append_conf('postgresql.conf', "recovery_target_name = 'before'\nrecovery_target_action = promote");
+$recovered_node->append_conf('postgresql.conf', "recovery_target_name = 'before'\nrecovery_target_action = promote\nrecovery_target_timeline = current");
 $recovered_node->start;
 is(wait_for($recovered_node, 'postgres', 'SELECT pg_is_in_recovery()', 'f'), 'f', 'recovered');
 is($recovered_node->safe_psql('postgres', 'SELECT count(*) FROM photo WHERE id BETWEEN 10 AND 15'), 6, 'with what was deleted since');
