@@ -151,19 +151,6 @@ courier_begin(const CourierRequest *request)
 }
 
 void
-courier_cancel(uint32 transfer)
-{
-	Transfer   *found = courier_find(transfer);
-	CourierFrame frame;
-
-	if (found == NULL || found->ended)
-		return;
-	memset(&frame, 0, sizeof(frame));
-	frame.transfer = transfer;
-	courier_send(&frame, COURIER_CANCEL, NULL, 0);
-}
-
-void
 courier_abandon(void)
 {
 	if (courier_transfers() == 0)

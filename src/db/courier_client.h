@@ -110,9 +110,6 @@ extern void courier_read(const CourierEvent *event, uint64 done, void *bytes, si
 /* Gives the slot back. */
 extern void courier_taken(const CourierEvent *event);
 
-/* Asks for the end of a transfer; its RESULT comes as an event. */
-extern void courier_cancel(uint32 transfer);
-
 /*
  * Kills the courier and forgets all transfers; for PG_CATCH.  Raises nothing.
  * Nothing happens if none is under way.

@@ -9,9 +9,7 @@
  * protocol can't be of use to each other.
  *
  * A RESULT waits until the parent has answered all that it was asked, so that
- * it owes nothing afterwards and the slots are free; but not if it has
- * cancelled.  What it says of a transfer that has ended is not listened to: it
- * may have crossed the RESULT.
+ * it owes nothing afterwards and the slots are free.
  *
  *-------------------------------------------------------------------------
  */
@@ -365,20 +363,6 @@ break_off(Transfer *transfer)
 		transfer->store->driver->cancel(&transfer->driver);
 }
 
-static void
-cancel_transfer(Transfer *transfer)
-{
-	bool		ended = transfer->ended;
-
-	break_off(transfer);
-	if (!ended)
-	{
-		driver_result_clear(&transfer->driver.result);
-		driver_fail(&transfer->driver.result, COURIER_CANCELLED, NULL, "the transfer was cancelled");
-	}
-	finish(transfer);
-}
-
 /* Goes on with all that can, and ends what has ended; false: nothing to do. */
 static bool
 work(void)
@@ -444,18 +428,11 @@ obey(const CourierFrame *frame, const char *text)
 			return begin_transfer(frame, text);
 		case COURIER_FILLED:
 		case COURIER_TAKEN:
-		case COURIER_CANCEL:
-			if (frame->transfer == 0)
-				return false;
-			transfer = find_transfer(frame->transfer);
+			transfer = frame->transfer != 0 ? find_transfer(frame->transfer) : NULL;
 			if (transfer == NULL)
-				return true;
-			if (frame->kind == COURIER_FILLED)
-				return slots_filled(transfer, frame);
-			if (frame->kind == COURIER_TAKEN)
-				return slots_taken(transfer, frame);
-			cancel_transfer(transfer);
-			return true;
+				return false;
+			return frame->kind == COURIER_FILLED ? slots_filled(transfer, frame) :
+				slots_taken(transfer, frame);
 		default:
 			return false;
 	}
