@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * run.c
- *	  A long run over the rows of a table: what backfill and import share.
+ *	  A long run over the rows of a table: what backfill, import and
+ *	  media_push_existing share.
  *
  *-------------------------------------------------------------------------
  */

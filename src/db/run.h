@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * run.h
- *	  A long run over the rows of a table: what backfill and import share.
+ *	  A long run over the rows of a table: what backfill, import and
+ *	  media_push_existing share.
  *
  * The tables of a tree are scanned for the rows that there is something to do
  * for, whose places (ctid) are kept in memory; then these are worked off, so
@@ -121,7 +122,7 @@ struct Run
 extern void run_connect(FunctionCallInfo fcinfo, const char *procedure);
 
 /*
- * Raises unless the relation is a table that the caller owns: 42501, 42809
+ * Raises unless the relation is a table that the caller owns: 42P01, 42501, 42809
  * (wrong_object_type), 0A000 for another session's; and 22023 for a batch_size
  * less than 1.
  */
