@@ -136,6 +136,13 @@ extern void run_check(Oid relation, int32 batch_size);
 extern void run_execute(Run *run);
 
 /*
+ * All of the above, for a procedure whose arguments are a relation, a column and
+ * a batch_size.  Raises 22004 if one of them is null.
+ */
+extern void run_procedure(FunctionCallInfo fcinfo, const char *procedure, const RunKind *kind,
+						  void *context);
+
+/*
  * For work: sets the column of the row at hand by the query's assignment.
  * Returns the raw size of what is stored now.  Raises 55000 if no row was
  * updated.

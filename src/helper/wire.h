@@ -12,6 +12,7 @@
  *
  *	  wire.h		   the codecs' frames and arena: all that both sides share
  *	  sandbox.c		   how a process locks itself in
+ *	  start.c		   its arguments and its arena
  *	  codec.c		   the codecs' main loop
  *	  codec_main.c	   mediastore-codec
  *	  codec_heif_main.c	 mediastore-codec-heif
