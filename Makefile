@@ -33,7 +33,7 @@ DRIVER_SOURCES := $(call sources,src/store/driver*.c)
 STORE_SOURCES := $(filter-out $(DRIVER_SOURCES),$(call sources,src/store/*.c))
 IMAGE_SOURCES := $(filter-out src/image/decode_heif.c,$(call sources,src/image/*.c))
 HEIF_SOURCES := $(call sources,src/image/decode_heif.c)
-HELPER_SOURCES := src/helper/codec.c src/helper/sandbox.c
+HELPER_SOURCES := src/helper/codec.c src/helper/sandbox.c src/helper/start.c
 COURIER_SOURCES := src/helper/courier.c src/helper/courier_send.c src/helper/courier_slots.c
 UNIT_SOURCES := $(call sources,test/unit/test_*.c)
 FUZZ_SOURCES := $(call sources,test/fuzz/*.c)
@@ -42,7 +42,7 @@ OBJS = $(MODULE_SOURCES:.c=.o) $(FACTS_SOURCES:.c=.o) $(HTTP_SOURCES:.c=.o) $(ST
 CODEC_OBJS = $(HELPER_SOURCES:.c=.o) $(IMAGE_SOURCES:.c=.o) $(FACTS_SOURCES:.c=.o)
 HEIF_OBJS = $(HEIF_SOURCES:.c=.o)
 DRIVER_OBJS = $(DRIVER_SOURCES:.c=.o) $(STORE_SOURCES:.c=.o)
-COURIER_OBJS = $(COURIER_SOURCES:.c=.o) src/helper/sandbox.o
+COURIER_OBJS = $(COURIER_SOURCES:.c=.o) src/helper/sandbox.o src/helper/start.o
 UNIT_PROGRAMS = $(UNIT_SOURCES:.c=)
 FUZZ_PROGRAMS = $(FUZZ_SOURCES:.c=)
 

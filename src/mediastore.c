@@ -6,10 +6,13 @@
  * The house behind it:
  *	  facts/	what a picture's header says; plain C, in the server
  *	  image/	pixels; plain C over the codec libraries, in the codec process
- *	  helper/	the codec programs, their sandbox, and the wire to them
+ *	  helper/	the programs beside the server (the codecs, and the courier that
+ *				speaks to stores), their sandbox, and the wires to them
  *	  http/		how a value answers an HTTP request; plain C, in the server
- *	  store/	keys, URLs and signatures of objects; plain C, in the server
- *	  db/		PostgreSQL: functions, triggers, procedures, the codec's client
+ *	  store/	keys, URLs and signatures of objects; plain C, in the server and
+ *				the courier; and the drivers of stores, in the courier only
+ *	  db/		PostgreSQL: functions, triggers, procedures, the clients of codec
+ *				and courier; the launcher, and its workers, which push
  *
  * Settings that protect the server from its users can be set by superusers
  * (or whom they grant it to) only.

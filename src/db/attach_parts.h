@@ -5,6 +5,7 @@
  *
  *	  attach.c			media_attach and media_detach; the trigger that compresses
  *	  attach_push.c		the triggers that push
+ *	  attach_parts.c	what both of them need
  *
  *-------------------------------------------------------------------------
  */

@@ -93,20 +93,6 @@ static const RunKind backfill = {
 Datum
 media_backfill(PG_FUNCTION_ARGS)
 {
-	Run			run = {0};
-
-	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("arguments of media_backfill must not be null")));
-
-	run_connect(fcinfo, "media_backfill");
-	run.kind = &backfill;
-	run.relation = PG_GETARG_OID(0);
-	run.column = pstrdup(NameStr(*PG_GETARG_NAME(1)));
-	run.batch_size = PG_GETARG_INT32(2);
-	run_check(run.relation, run.batch_size);
-	run_execute(&run);
-	SPI_finish();
+	run_procedure(fcinfo, "media_backfill", &backfill, NULL);
 	PG_RETURN_VOID();
 }

@@ -36,9 +36,6 @@
 #include "helper_process.h"
 #include "limits.h"
 
-/* How much is read, written or copied between two looks for interrupts. */
-#define COPY_STEP		((size_t) 1024 * 1024)
-
 /* The arena's pages are given back after a picture larger than this. */
 #define ARENA_KEPT		(16 * 1024 * 1024)
 
@@ -233,27 +230,8 @@ write_input(const HelperProcess *helper, Value *input)
 		const uint8 *bytes;
 		size_t		count = value_read_on(input, done, &bytes);
 
-		while (count > 0)
-		{
-			ssize_t		written;
-
-			CHECK_FOR_INTERRUPTS();
-			written = pwrite(helper->arena, bytes, Min(count, COPY_STEP), (off_t) done);
-			if (written < 0 && errno == EINTR)
-				continue;
-			if (written <= 0)
-			{
-				if (written == 0)
-					errno = ENOSPC;
-				ereport(ERROR,
-						(errcode(ERRCODE_OUT_OF_MEMORY),
-						 errmsg("could not hand an image to the codec process: %m"),
-						 errhint("The system may be short of memory.")));
-			}
-			bytes += written;
-			count -= (size_t) written;
-			done += (uint64) written;
-		}
+		helper_write(helper, done, bytes, count);
+		done += count;
 	}
 
 	/* the codec has it: one copy less while it works */
@@ -265,29 +243,9 @@ static bytea *
 read_result(const HelperProcess *helper, uint64 offset, size_t length)
 {
 	bytea	   *result = (bytea *) palloc(VARHDRSZ + length);
-	char	   *target = VARDATA(result);
-	size_t		done = 0;
 
 	SET_VARSIZE(result, VARHDRSZ + length);
-	while (done < length)
-	{
-		size_t		step = Min(length - done, COPY_STEP);
-		ssize_t		got = pread(helper->arena, target + done, step, (off_t) (offset + done));
-
-		CHECK_FOR_INTERRUPTS();
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-		{
-			if (got == 0)
-				errno = EIO;
-			ereport(ERROR,
-					(errcode(ERRCODE_SYSTEM_ERROR),
-					 errmsg("could not read from the codec process: %m"),
-					 errhint(HOSTILE_HINT)));
-		}
-		done += (size_t) got;
-	}
+	helper_read(helper, offset, VARDATA(result), length, HOSTILE_HINT);
 	return result;
 }
 

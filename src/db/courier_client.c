@@ -151,19 +151,6 @@ courier_begin(const CourierRequest *request)
 }
 
 void
-courier_cancel(uint32 transfer)
-{
-	Transfer   *found = courier_find(transfer);
-	CourierFrame frame;
-
-	if (found == NULL || found->ended)
-		return;
-	memset(&frame, 0, sizeof(frame));
-	frame.transfer = transfer;
-	courier_send(&frame, COURIER_CANCEL, NULL, 0);
-}
-
-void
 courier_abandon(void)
 {
 	if (courier_transfers() == 0)
@@ -193,75 +180,33 @@ holds_slot(const CourierEvent *event)
 		courier->holders[event->slot] == event->transfer;
 }
 
-static off_t
+static uint64
 place_in_arena(const CourierEvent *event, uint64 done, size_t length)
 {
 	if (done > event->length || length > event->length - done)
 		elog(ERROR, "bytes lie outside of a slot");
-	return (off_t) (event->slot * COURIER_SLOT_SIZE + done);
+	return event->slot * COURIER_SLOT_SIZE + done;
 }
 
 void
 courier_write(const CourierEvent *event, uint64 done, const void *bytes, size_t length)
 {
-	off_t		place = place_in_arena(event, done, length);
-	const char *from = bytes;
+	uint64		place = place_in_arena(event, done, length);
 
-	while (length > 0 && holds_slot(event))
-	{
-		ssize_t		written;
-
-		CHECK_FOR_INTERRUPTS();
-		written = pwrite(courier->process->arena, from, length, place);
-		if (written < 0 && errno == EINTR)
-			continue;
-		if (written <= 0)
-		{
-			if (written == 0)
-				errno = ENOSPC;
-			ereport(ERROR,
-					(errcode(ERRCODE_OUT_OF_MEMORY),
-					 errmsg("could not hand bytes to the courier process: %m"),
-					 errhint("The system may be short of memory.")));
-		}
-		from += written;
-		length -= (size_t) written;
-		place += written;
-	}
+	if (holds_slot(event))
+		helper_write(courier->process, place, bytes, length);
 }
 
 void
 courier_read(const CourierEvent *event, uint64 done, void *bytes, size_t length)
 {
-	off_t		place = place_in_arena(event, done, length);
-	char	   *to = bytes;
+	uint64		place = place_in_arena(event, done, length);
 
-	while (length > 0)
-	{
-		ssize_t		got;
-
-		if (!holds_slot(event))
-		{
-			/* the RESULT will tell that it is lost */
-			memset(to, 0, length);
-			return;
-		}
-		CHECK_FOR_INTERRUPTS();
-		got = pread(courier->process->arena, to, length, place);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-		{
-			if (got == 0)
-				errno = EIO;
-			ereport(ERROR,
-					(errcode(ERRCODE_SYSTEM_ERROR),
-					 errmsg("could not read from the courier process: %m")));
-		}
-		to += got;
-		length -= (size_t) got;
-		place += got;
-	}
+	/* else the RESULT will tell that it is lost */
+	if (holds_slot(event))
+		helper_read(courier->process, place, bytes, length, NULL);
+	else
+		memset(bytes, 0, length);
 }
 
 /* The slot is the courier's again, even if its transfer has ended meanwhile. */

@@ -79,7 +79,8 @@ typedef struct CourierEvent
  * Makes a store known to the courier, starting that if need be, with the
  * credentials of the current user (credentials_find, for s3), and gives its
  * number.  One that is known already as it is now is not sent again.  Raises
- * what these do, and 53000 if there are too many stores or no courier.
+ * what these do, 22023 if its options are too long, and 53000 if there are too
+ * many stores in use or no courier.
  */
 extern uint32 courier_store(const StoreServer *store);
 
@@ -98,20 +99,23 @@ extern uint32 courier_begin(const CourierRequest *request);
  */
 extern void courier_next(CourierEvent *event, long timeout, bool wake);
 
-/* Writes bytes of what was wanted, from done on (both counted from event->offset). */
+/*
+ * Writes bytes of what was wanted, from done on (counted from event->offset).
+ * Raises 53200 if memory is out.
+ */
 extern void courier_write(const CourierEvent *event, uint64 done, const void *bytes, size_t length);
 
 /* Tells that all of it is written, or that it can't be had. */
 extern void courier_filled(const CourierEvent *event, bool good);
 
-/* Reads bytes of what came, from done on. */
+/*
+ * Reads bytes of what came, from done on; zeros if the courier is gone, which
+ * the transfer's RESULT will tell.  Raises 58000.
+ */
 extern void courier_read(const CourierEvent *event, uint64 done, void *bytes, size_t length);
 
 /* Gives the slot back. */
 extern void courier_taken(const CourierEvent *event);
-
-/* Asks for the end of a transfer; its RESULT comes as an event. */
-extern void courier_cancel(uint32 transfer);
 
 /*
  * Kills the courier and forgets all transfers; for PG_CATCH.  Raises nothing.
@@ -119,7 +123,7 @@ extern void courier_cancel(uint32 transfer);
  */
 extern void courier_abandon(void);
 
-/* Whether transfers are under way. */
+/* How many transfers are under way. */
 extern int	courier_transfers(void);
 
 /*

@@ -11,7 +11,6 @@
  */
 #include "postgres.h"
 
-#include "common/cryptohash.h"
 #include "miscadmin.h"
 
 #include "../mediastore.h"
@@ -19,6 +18,7 @@
 #include "courier_parts.h"
 #include "courier_text.h"
 #include "credentials.h"
+#include "sha256.h"
 
 static void
 add_milliseconds(CourierText *text, const char *name, int value)
@@ -72,19 +72,6 @@ describe_store(CourierText *text, const StoreServer *store)
 	add_milliseconds(text, "connect_timeout", mediastore_connect_timeout);
 	add_milliseconds(text, "transfer_timeout", mediastore_transfer_timeout);
 	add_milliseconds(text, "stall_timeout", mediastore_stall_timeout);
-}
-
-static void
-digest_text(const CourierText *text, uint8 *digest)
-{
-	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
-	bool		failed = context == NULL || pg_cryptohash_init(context) < 0 ||
-		pg_cryptohash_update(context, (const uint8 *) text->bytes, text->length) < 0 ||
-		pg_cryptohash_final(context, digest, PG_SHA256_DIGEST_LENGTH) < 0;
-
-	pg_cryptohash_free(context);
-	if (failed)
-		elog(ERROR, "could not compute a SHA-256 hash");
 }
 
 static bool
@@ -176,7 +163,7 @@ courier_store(const StoreServer *store)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("options of server \"%s\" are too long", store->server->servername)));
-		digest_text(&text, digest);
+		sha256_bytes(text.bytes, text.length, digest);
 		number = know_store(store, &text, digest);
 	}
 	PG_FINALLY();

@@ -10,7 +10,6 @@
 
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
-#include "common/cryptohash.h"
 #include "datatype/timestamp.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -21,6 +20,7 @@
 #include "compat.h"
 #include "row_value.h"
 #include "serve.h"
+#include "sha256.h"
 #include "store_functions.h"
 
 PG_FUNCTION_INFO_V1(media_fetch);
@@ -82,16 +82,9 @@ check_stored(const RowObject *object)
 static bool
 has_sha256(const char *bytes, size_t length, const uint8 *expected)
 {
-	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
 
-	if (context == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	if (pg_cryptohash_init(context) < 0 ||
-		pg_cryptohash_update(context, (const uint8 *) bytes, length) < 0 ||
-		pg_cryptohash_final(context, digest, sizeof(digest)) < 0)
-		elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
-	pg_cryptohash_free(context);
+	sha256_bytes(bytes, length, digest);
 	return memcmp(digest, expected, sizeof(digest)) == 0;
 }
 

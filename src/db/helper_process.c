@@ -36,6 +36,9 @@
 /* How many milliseconds a process may take to end once its socket has. */
 #define LEAVE_TRIES		200
 
+/* How much is read or written between two looks for interrupts. */
+#define COPY_STEP		((size_t) 1024 * 1024)
+
 static HelperProcess helpers[HELPER_PROGRAMS] = {
 	{.name = "mediastore-codec",.is_codec = true,.arena_size = WIRE_ARENA_SIZE,.socket = -1,.arena = -1},
 	{.name = "mediastore-codec-heif",.is_codec = true,.arena_size = WIRE_ARENA_SIZE,.socket = -1,.arena = -1},
@@ -398,4 +401,69 @@ helper_get(HelperProgram program)
 	if (helper->pid == 0)
 		start(helper);
 	return helper;
+}
+
+/* --- the arena ------------------------------------------------------------- */
+
+static const char *
+kind_of(const HelperProcess *helper)
+{
+	return helper->is_codec ? "codec" : "courier";
+}
+
+void
+helper_write(const HelperProcess *helper, uint64 offset, const void *bytes, size_t length)
+{
+	const char *from = (const char *) bytes;
+
+	while (length > 0)
+	{
+		ssize_t		written;
+
+		CHECK_FOR_INTERRUPTS();
+		written = pwrite(helper->arena, from, Min(length, COPY_STEP), (off_t) offset);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+		{
+			if (written == 0)
+				errno = ENOSPC;
+			ereport(ERROR,
+					(errcode(ERRCODE_OUT_OF_MEMORY),
+					 errmsg("could not hand bytes to the %s process: %m", kind_of(helper)),
+					 errhint("The system may be short of memory.")));
+		}
+		from += written;
+		length -= (size_t) written;
+		offset += (uint64) written;
+	}
+}
+
+void
+helper_read(const HelperProcess *helper, uint64 offset, void *bytes, size_t length,
+			const char *hint)
+{
+	char	   *to = (char *) bytes;
+
+	while (length > 0)
+	{
+		ssize_t		got;
+
+		CHECK_FOR_INTERRUPTS();
+		got = pread(helper->arena, to, Min(length, COPY_STEP), (off_t) offset);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+		{
+			if (got == 0)
+				errno = EIO;
+			ereport(ERROR,
+					(errcode(ERRCODE_SYSTEM_ERROR),
+					 errmsg("could not read from the %s process: %m", kind_of(helper)),
+					 hint != NULL ? errhint("%s", hint) : 0));
+		}
+		to += got;
+		length -= (size_t) got;
+		offset += (uint64) got;
+	}
 }

@@ -67,6 +67,16 @@ typedef struct HelperProcess
  */
 extern HelperProcess *helper_get(HelperProgram program);
 
+/*
+ * Writes bytes to the arena of a running helper, and reads them, from an offset
+ * on.  Both hear interrupts.  Raise 53200 if there is no memory for them, and
+ * 58000, with the hint unless it is NULL.
+ */
+extern void helper_write(const HelperProcess *helper, uint64 offset, const void *bytes,
+						 size_t length);
+extern void helper_read(const HelperProcess *helper, uint64 offset, void *bytes, size_t length,
+						const char *hint);
+
 /* Kills the helper, if it runs; does not wait for its end.  Raises nothing. */
 extern void helper_end(HelperProcess *helper);
 

@@ -78,6 +78,19 @@ set_library(char *name, size_t size)
 		strlcpy(name, "mediastore", size);
 }
 
+/* Fills in what our processes have in common, with the type for a name. */
+static void
+describe_process(BackgroundWorker *worker, const char *function, const char *type)
+{
+	memset(worker, 0, sizeof(*worker));
+	worker->bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+	worker->bgw_start_time = BgWorkerStart_RecoveryFinished;
+	set_library(worker->bgw_library_name, sizeof(worker->bgw_library_name));
+	strlcpy(worker->bgw_function_name, function, sizeof(worker->bgw_function_name));
+	strlcpy(worker->bgw_name, type, sizeof(worker->bgw_name));
+	strlcpy(worker->bgw_type, type, sizeof(worker->bgw_type));
+}
+
 void
 worker_init(void)
 {
@@ -90,14 +103,8 @@ worker_init(void)
 	worker_shmem_init();
 	utility_hook_init();
 
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	describe_process(&worker, "media_launcher_main", "mediastore launcher");
 	worker.bgw_restart_time = RESTART_SECONDS;
-	set_library(worker.bgw_library_name, sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "media_launcher_main", sizeof(worker.bgw_function_name));
-	strlcpy(worker.bgw_name, "mediastore launcher", sizeof(worker.bgw_name));
-	strlcpy(worker.bgw_type, "mediastore launcher", sizeof(worker.bgw_type));
 	RegisterBackgroundWorker(&worker);
 }
 
@@ -204,14 +211,9 @@ start_worker(int index, Oid database)
 	if (order.number == 0)
 		return true;
 
-	memset(&worker, 0, sizeof(worker));
-	worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
-	worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+	describe_process(&worker, "media_worker_main", "mediastore worker");
 	worker.bgw_restart_time = BGW_NEVER_RESTART;
-	set_library(worker.bgw_library_name, sizeof(worker.bgw_library_name));
-	strlcpy(worker.bgw_function_name, "media_worker_main", sizeof(worker.bgw_function_name));
 	snprintf(worker.bgw_name, sizeof(worker.bgw_name), "mediastore worker of database %u", database);
-	strlcpy(worker.bgw_type, "mediastore worker", sizeof(worker.bgw_type));
 	worker.bgw_notify_pid = MyProcPid;
 	StaticAssertStmt(sizeof(order) <= BGW_EXTRALEN, "order does not fit");
 	memcpy(worker.bgw_extra, &order, sizeof(order));

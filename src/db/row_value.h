@@ -49,8 +49,10 @@ typedef struct RowValue
  * pictures, 42703 if there is no such column, 22023 for an index where there
  * must be none, for none where there must be one, or one less than 1; 21000 if
  * there are several rows of that key (which inherit from the table), 42501 as a
- * query does, and 55000 for a table that is attached, has moved values out, and
- * has no primary key any more.
+ * query does, 0A000 if rows can't be looked up by the kind of the table's key,
+ * and 55000 for a table that is attached, has moved values out, and has no
+ * primary key any more, or if the row is in another table whose key has other
+ * columns.
  */
 extern void row_value_find(FunctionCallInfo fcinfo, int index, RowValue *value);
 

@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * run.c
- *	  A long run over the rows of a table: what backfill and import share.
+ *	  A long run over the rows of a table: what backfill, import and
+ *	  media_push_existing share.
  *
  *-------------------------------------------------------------------------
  */
@@ -624,4 +625,25 @@ run_execute(Run *run)
 		record_release(&run->record);
 	}
 	PG_END_TRY();
+}
+
+void
+run_procedure(FunctionCallInfo fcinfo, const char *procedure, const RunKind *kind, void *context)
+{
+	Run			run = {0};
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("arguments of %s must not be null", procedure)));
+
+	run_connect(fcinfo, procedure);
+	run.kind = kind;
+	run.context = context;
+	run.relation = PG_GETARG_OID(0);
+	run.column = pstrdup(NameStr(*PG_GETARG_NAME(1)));
+	run.batch_size = PG_GETARG_INT32(2);
+	run_check(run.relation, run.batch_size);
+	run_execute(&run);
+	SPI_finish();
 }

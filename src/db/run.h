@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * run.h
- *	  A long run over the rows of a table: what backfill and import share.
+ *	  A long run over the rows of a table: what backfill, import and
+ *	  media_push_existing share.
  *
  * The tables of a tree are scanned for the rows that there is something to do
  * for, whose places (ctid) are kept in memory; then these are worked off, so
@@ -121,7 +122,7 @@ struct Run
 extern void run_connect(FunctionCallInfo fcinfo, const char *procedure);
 
 /*
- * Raises unless the relation is a table that the caller owns: 42501, 42809
+ * Raises unless the relation is a table that the caller owns: 42P01, 42501, 42809
  * (wrong_object_type), 0A000 for another session's; and 22023 for a batch_size
  * less than 1.
  */
@@ -133,6 +134,13 @@ extern void run_check(Oid relation, int32 batch_size);
  * shutdown, no space, serialization failures.  Batches that were finished stay.
  */
 extern void run_execute(Run *run);
+
+/*
+ * All of the above, for a procedure whose arguments are a relation, a column and
+ * a batch_size.  Raises 22004 if one of them is null.
+ */
+extern void run_procedure(FunctionCallInfo fcinfo, const char *procedure, const RunKind *kind,
+						  void *context);
 
 /*
  * For work: sets the column of the row at hand by the query's assignment.

@@ -31,10 +31,9 @@
 #include "access/detoast.h"
 #include "access/htup_details.h"
 #include "access/xlog.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "fmgr.h"
 #include "funcapi.h"
+#include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -46,6 +45,7 @@
 #include "compat.h"
 #include "result_type.h"
 #include "serve.h"
+#include "sha256.h"
 #include "value.h"
 
 /* Up to this a value is fetched as a whole: for its tag and, maybe, its body. */
@@ -53,9 +53,6 @@
 
 /* How much of either end of a value is looked at. */
 #define END_LENGTH		4096
-
-/* A cancel is heard after so many bytes hashed. */
-#define HASH_STEP		((size_t) 1024 * 1024)
 
 /* Half of a SHA-256 in hexadecimal, quotes, NUL. */
 #define ETAG_BYTES		(PG_SHA256_DIGEST_LENGTH / 2)
@@ -228,23 +225,6 @@ read_head(Served *served)
 	served->head_length = length;
 }
 
-static void
-hash_update(pg_cryptohash_ctx *context, const void *data, size_t length)
-{
-	const uint8 *bytes = (const uint8 *) data;
-
-	while (length > 0)
-	{
-		size_t		step = Min(length, HASH_STEP);
-
-		CHECK_FOR_INTERRUPTS();
-		if (pg_cryptohash_update(context, bytes, step) < 0)
-			elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
-		bytes += step;
-		length -= step;
-	}
-}
-
 /* The first half of a SHA-256 in hexadecimal, in quotes. */
 static void
 write_etag(char etag[ETAG_SIZE], const uint8 *digest)
@@ -265,7 +245,6 @@ make_etag(Served *served)
 	bool		by_pointer;
 	const uint8 *bytes = NULL;
 	size_t		tail = 0;
-	pg_cryptohash_ctx *context;
 
 	by_pointer = served->content.total > WHOLE_MOST && served->value.storage == VALUE_SLICES;
 	if (by_pointer)
@@ -282,27 +261,24 @@ make_etag(Served *served)
 		value_open(&served->value, served->data);
 	}
 
-	context = pg_cryptohash_create(PG_SHA256);
-	if (context == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	if (pg_cryptohash_init(context) < 0)
-		elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
 	if (by_pointer)
 	{
-		hash_update(context, &system_identifier, sizeof(uint64));
-		hash_update(context, &MyDatabaseId, sizeof(Oid));
-		hash_update(context, &pointer.va_toastrelid, sizeof(Oid));
-		hash_update(context, &pointer.va_valueid, sizeof(Oid));
-		hash_update(context, &served->content.total, sizeof(uint64));
-		hash_update(context, served->head, served->head_length);
-		hash_update(context, bytes, tail);
+		StringInfoData told;
+
+		initStringInfo(&told);
+		appendBinaryStringInfo(&told, (const char *) &system_identifier, sizeof(uint64));
+		appendBinaryStringInfo(&told, (const char *) &MyDatabaseId, sizeof(Oid));
+		appendBinaryStringInfo(&told, (const char *) &pointer.va_toastrelid, sizeof(Oid));
+		appendBinaryStringInfo(&told, (const char *) &pointer.va_valueid, sizeof(Oid));
+		appendBinaryStringInfo(&told, (const char *) &served->content.total, sizeof(uint64));
+		appendBinaryStringInfo(&told, (const char *) served->head, (int) served->head_length);
+		appendBinaryStringInfo(&told, (const char *) bytes, (int) tail);
+		sha256_bytes(told.data, (size_t) told.len, digest);
+		pfree(told.data);
 	}
 	else
-		hash_update(context, VARDATA_ANY(DatumGetPointer(served->data)),
-					VARSIZE_ANY_EXHDR(DatumGetPointer(served->data)));
-	if (pg_cryptohash_final(context, digest, sizeof(digest)) < 0)
-		elog(ERROR, "could not compute a SHA-256: %s", pg_cryptohash_error(context));
-	pg_cryptohash_free(context);
+		sha256_bytes(VARDATA_ANY(DatumGetPointer(served->data)),
+					 VARSIZE_ANY_EXHDR(DatumGetPointer(served->data)), digest);
 
 	write_etag(served->etag, digest);
 	served->content.etag = served->etag;

@@ -26,7 +26,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "fmgr.h"
 #include "funcapi.h"
@@ -39,6 +38,7 @@
 
 #include "compat.h"
 #include "result_type.h"
+#include "sha256.h"
 #include "store_functions.h"
 
 /* Of what no header tells the format. */
@@ -162,30 +162,6 @@ metadata_argument(const StoreServer *store, FunctionCallInfo fcinfo, int number)
 
 /* --- media_put ------------------------------------------------------------- */
 
-static void
-hash_value(Value *value, uint8 *sha256)
-{
-	pg_cryptohash_ctx *context = pg_cryptohash_create(PG_SHA256);
-	bool		failed = context == NULL || pg_cryptohash_init(context) < 0;
-	uint64		done = 0;
-
-	while (!failed && done < value->total)
-	{
-		const uint8 *bytes;
-		size_t		count = value_read_on(value, done, &bytes);
-
-		/* all of it may be at hand, which takes a while to hash */
-		count = Min(count, (size_t) 1024 * 1024);
-		CHECK_FOR_INTERRUPTS();
-		failed = pg_cryptohash_update(context, bytes, count) < 0;
-		done += count;
-	}
-	failed = failed || pg_cryptohash_final(context, sha256, PG_SHA256_DIGEST_LENGTH) < 0;
-	pg_cryptohash_free(context);
-	if (failed)
-		elog(ERROR, "could not compute a SHA-256 hash");
-}
-
 /* Where an object is read from; false if it has no address. */
 static bool
 object_url(const StoreServer *store, const char *key, text **url)
@@ -242,7 +218,7 @@ media_put(PG_FUNCTION_ARGS)
 		request.content_type = facts_mime_type(facts_format(&value.reader));
 	if (request.content_type == NULL)
 		request.content_type = UNKNOWN_TYPE;
-	hash_value(&value, sha256);
+	sha256_value(&value, sha256);
 	request.sha256 = sha256;
 
 	transfer_put(store, &request, &value);

@@ -29,11 +29,11 @@
 
 #include "codec.h"
 #include "sandbox.h"
+#include "start.h"
 #include "wire.h"
 
 /* Exit statuses; a parent sees nothing worse than an end of file. */
 #define EXIT_LEFT		0
-#define EXIT_USAGE		1
 #define EXIT_SETUP		3
 #define EXIT_PROTOCOL	4
 
@@ -95,42 +95,6 @@ typedef struct Arena
 	uint8_t    *start;
 	size_t		size;
 } Arena;
-
-/* Reads one of the arguments; ends the program if it is none. */
-static long
-argument(const char *text, long lowest, long highest)
-{
-	char	   *end;
-	long		value;
-
-	errno = 0;
-	value = strtol(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || value < lowest || value > highest)
-	{
-		fprintf(stderr, "invalid argument \"%s\"\n", text);
-		exit(EXIT_USAGE);
-	}
-	return value;
-}
-
-/* Maps the arena and closes its descriptor. */
-static bool
-open_arena(Arena *arena)
-{
-	struct stat status;
-	void	   *start;
-
-	if (fstat(WIRE_ARENA_FD, &status) != 0 || !S_ISREG(status.st_mode) ||
-		status.st_size <= 0 || (uint64_t) status.st_size > WIRE_ARENA_SIZE)
-		return false;
-	start = mmap(NULL, (size_t) status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED,
-				 WIRE_ARENA_FD, 0);
-	if (start == MAP_FAILED)
-		return false;
-	arena->start = start;
-	arena->size = (size_t) status.st_size;
-	return close(WIRE_ARENA_FD) == 0;
-}
 
 /* Sends a frame; false if the parent is gone. */
 static bool
@@ -309,11 +273,14 @@ codec_run(int argc, char **argv, bool threads)
 		fprintf(stderr, "This program is started by the PostgreSQL extension mediastore.\n");
 		return EXIT_USAGE;
 	}
-	parent = (pid_t) argument(argv[1], 1, INT32_MAX);
-	needs.memory = (uint64_t) argument(argv[2], 1, INT32_MAX) * MEGABYTE;
-	idle.tv_sec = argument(argv[3], 1, INT32_MAX);
+	parent = (pid_t) start_argument(argv[1], 1, INT32_MAX);
+	needs.memory = (uint64_t) start_argument(argv[2], 1, INT32_MAX) * MEGABYTE;
+	idle.tv_sec = start_argument(argv[3], 1, INT32_MAX);
 
-	if (!sandbox_bind_to_parent(parent) || chdir("/") != 0 || !open_arena(&arena) ||
+	if (!sandbox_bind_to_parent(parent) || chdir("/") != 0)
+		return EXIT_SETUP;
+	arena.start = start_arena(1, WIRE_ARENA_SIZE, &arena.size);
+	if (arena.start == NULL ||
 		setsockopt(WIRE_SOCKET_FD, SOL_SOCKET, SO_RCVTIMEO, &idle, sizeof(idle)) != 0)
 		return EXIT_SETUP;
 

@@ -9,9 +9,7 @@
  * protocol can't be of use to each other.
  *
  * A RESULT waits until the parent has answered all that it was asked, so that
- * it owes nothing afterwards and the slots are free; but not if it has
- * cancelled.  What it says of a transfer that has ended is not listened to: it
- * may have crossed the RESULT.
+ * it owes nothing afterwards and the slots are free.
  *
  *-------------------------------------------------------------------------
  */
@@ -36,6 +34,7 @@
 #include "../store/driver_http.h"
 #include "courier.h"
 #include "sandbox.h"
+#include "start.h"
 #include "wire.h"
 
 #define MEGABYTE		(1024 * 1024)
@@ -365,20 +364,6 @@ break_off(Transfer *transfer)
 		transfer->store->driver->cancel(&transfer->driver);
 }
 
-static void
-cancel_transfer(Transfer *transfer)
-{
-	bool		ended = transfer->ended;
-
-	break_off(transfer);
-	if (!ended)
-	{
-		driver_result_clear(&transfer->driver.result);
-		driver_fail(&transfer->driver.result, COURIER_CANCELLED, NULL, "the transfer was cancelled");
-	}
-	finish(transfer);
-}
-
 /* Goes on with all that can, and ends what has ended; false: nothing to do. */
 static bool
 work(void)
@@ -444,18 +429,11 @@ obey(const CourierFrame *frame, const char *text)
 			return begin_transfer(frame, text);
 		case COURIER_FILLED:
 		case COURIER_TAKEN:
-		case COURIER_CANCEL:
-			if (frame->transfer == 0)
-				return false;
-			transfer = find_transfer(frame->transfer);
+			transfer = frame->transfer != 0 ? find_transfer(frame->transfer) : NULL;
 			if (transfer == NULL)
-				return true;
-			if (frame->kind == COURIER_FILLED)
-				return slots_filled(transfer, frame);
-			if (frame->kind == COURIER_TAKEN)
-				return slots_taken(transfer, frame);
-			cancel_transfer(transfer);
-			return true;
+				return false;
+			return frame->kind == COURIER_FILLED ? slots_filled(transfer, frame) :
+				slots_taken(transfer, frame);
 		default:
 			return false;
 	}
@@ -565,40 +543,6 @@ serve(int64_t idle)
 
 /* --- beginning ----------------------------------------------------------- */
 
-/* Reads one of the arguments; ends the program if it is none. */
-static long
-argument(const char *text, long lowest, long highest)
-{
-	char	   *end;
-	long		value;
-
-	errno = 0;
-	value = strtol(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || value < lowest || value > highest)
-	{
-		fprintf(stderr, "invalid argument \"%s\"\n", text);
-		exit(EXIT_USAGE);
-	}
-	return value;
-}
-
-/* Maps the arena and closes its descriptor. */
-static bool
-open_arena(void)
-{
-	struct stat status;
-	void	   *start;
-
-	if (fstat(WIRE_ARENA_FD, &status) != 0 || !S_ISREG(status.st_mode) ||
-		(uint64_t) status.st_size != COURIER_ARENA_SIZE)
-		return false;
-	start = mmap(NULL, COURIER_ARENA_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, WIRE_ARENA_FD, 0);
-	if (start == MAP_FAILED)
-		return false;
-	courier_arena = start;
-	return close(WIRE_ARENA_FD) == 0;
-}
-
 /*
  * Gives up what a courier has no use for.  The network and files it needs, so
  * there is no filter of system calls.
@@ -623,18 +567,22 @@ courier_run(int argc, char **argv)
 {
 	pid_t		parent;
 	long		idle;
+	size_t		size;
 
 	if (argc != COURIER_ARGUMENTS + 1)
 	{
 		fprintf(stderr, "This program is started by the PostgreSQL extension mediastore.\n");
 		return EXIT_USAGE;
 	}
-	parent = (pid_t) argument(argv[1], 1, INT32_MAX);
-	idle = argument(argv[2], 1, INT32_MAX);
+	parent = (pid_t) start_argument(argv[1], 1, INT32_MAX);
+	idle = start_argument(argv[2], 1, INT32_MAX);
+
+	if (!sandbox_bind_to_parent(parent) || chdir("/") != 0)
+		return EXIT_SETUP;
+	courier_arena = start_arena(COURIER_ARENA_SIZE, COURIER_ARENA_SIZE, &size);
 
 	/* a connection that ends while it is written to is an error and no signal */
-	if (!sandbox_bind_to_parent(parent) || chdir("/") != 0 || !open_arena() || !lock_in() ||
-		signal(SIGPIPE, SIG_IGN) == SIG_ERR)
+	if (courier_arena == NULL || !lock_in() || signal(SIGPIPE, SIG_IGN) == SIG_ERR)
 		return EXIT_SETUP;
 
 	/* what a file store makes is there to be read by others */

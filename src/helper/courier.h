@@ -17,7 +17,6 @@
 
 /* Exit statuses; a parent sees nothing worse than an end of file. */
 #define EXIT_LEFT		0
-#define EXIT_USAGE		1
 #define EXIT_SETUP		3
 #define EXIT_PROTOCOL	4
 

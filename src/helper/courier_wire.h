@@ -22,11 +22,18 @@
  *							 <- DATA (transfer, offset, length, slot)	a GET, a LIST
  *	  TAKEN ->									the slot is the courier's again
  *							 <- RESULT (transfer)		always the last of a transfer
- *	  CANCEL ->									its RESULT comes, if it has not
  *
  * A transfer's WANTs come in the order of its bytes, but may begin again at 0
  * (a connection that was kept alive and had ended is tried again), and several
  * may be open at a time.  DATA is in order.
+ *
+ * A slot that the courier names in WANT or DATA is the parent's until it has
+ * answered: each WANT with exactly one FILLED, each DATA with exactly one TAKEN,
+ * whatever has become of the transfer meanwhile, be it that its RESULT has been
+ * read.  The courier sends a RESULT only when it has all of a transfer's answers,
+ * and what ends early (a time-out, a store that has failed) waits for them too.
+ * There is no frame that ends a transfer: a parent that wants none of them any
+ * more ends the courier.
  *
  * Text is a sequence of fields, each a name and a value, both with a NUL at the
  * end.  Values are UTF-8.  Secrets are only ever in STORE.
@@ -72,7 +79,6 @@ typedef enum CourierKind
 								 * length 0: the bytes can't be had, and the
 								 * transfer ends as COURIER_CHANGED */
 	COURIER_TAKEN,				/* transfer, slot */
-	COURIER_CANCEL,				/* transfer */
 	/* from the courier */
 	COURIER_WANT,				/* transfer, offset, length, slot */
 	COURIER_DATA,				/* transfer, offset, length, slot */
@@ -113,7 +119,7 @@ typedef enum CourierStatus
 	COURIER_MISCONFIGURED,		/* the store: no such bucket, wrong secret,
 								 * region, clock; a root that can't be used;
 								 * a forbidden address */
-	COURIER_CANCELLED,			/* as asked */
+	COURIER_CANCELLED,			/* it did not get its turn; see "concurrency" */
 	COURIER_INTERNAL			/* out of memory, and what should not happen */
 } CourierStatus;
 

@@ -5,18 +5,23 @@
  *	  to each other.
  *
  * This room makes the programs that work on strangers' bytes in place of the
- * server: mediastore-codec and, with libheif, mediastore-codec-heif.  Each
- * serves one parent, a PostgreSQL backend, for as long as that lives and has
+ * server: mediastore-codec and, with libheif, mediastore-codec-heif, for
+ * pictures; and mediastore-courier, which speaks to stores.  Each serves one
+ * parent, a PostgreSQL backend or worker, for as long as that lives and has
  * work; a crash in here is an end of file there.
  *
- *	  wire.h		   the frames and the arena: all that both sides share
+ *	  wire.h		   the codecs' frames and arena: all that both sides share
  *	  sandbox.c		   how a process locks itself in
- *	  codec.c		   the programs' main loop
+ *	  start.c		   its arguments and its arena
+ *	  codec.c		   the codecs' main loop
  *	  codec_main.c	   mediastore-codec
  *	  codec_heif_main.c	 mediastore-codec-heif
+ *	  courier_wire.h   the same of the courier
+ *	  courier.c		   ... its main loop; its other files are listed in courier.h
  *
- * Calls: helper -> image -> facts.  The db room includes this header alone:
- * it shares no code with the programs, only this description.
+ * Calls: codecs -> image -> facts; courier -> the drivers of the store room.  The
+ * db room includes wire.h and courier_wire.h alone: it shares no code with the
+ * programs, only these descriptions.
  *
  * The channel is a pair of SOCK_SEQPACKET unix sockets: each frame is one
  * packet, so neither side can be left with half of one, "exactly the size of

@@ -170,6 +170,39 @@ open_beneath(int folder, const char *path)
 	return (int) syscall(SYS_openat2, folder, path, &how, sizeof(how));
 }
 
+/* Opens the folder of a path, name by name; with make, makes those that are missing. */
+static int
+walk(int root, char *path, bool make)
+{
+	int			folder = openat(root, ".", FOLDER | O_RDONLY);
+
+	for (char *name = path; folder >= 0 && *name != '\0';)
+	{
+		size_t		size = strcspn(name, "/");
+		bool		last = name[size] == '\0';
+		int			next = -1;
+		int			error;
+
+		name[size] = '\0';
+		if (make && mkdirat(folder, name, 0755) == 0)
+			(void) fsync(folder);
+		else if (make && errno != EEXIST)
+		{
+			error = errno;
+			close(folder);
+			errno = error;
+			return -1;
+		}
+		next = openat(folder, name, FOLDER | O_RDONLY);
+		error = errno;
+		close(folder);
+		errno = error;
+		folder = next;
+		name += last ? size : size + 1;
+	}
+	return folder;
+}
+
 int
 file_open_folder(int root, const char *path, size_t length)
 {
@@ -187,21 +220,8 @@ file_open_folder(int root, const char *path, size_t length)
 	if (folder >= 0 || (errno != ENOSYS && errno != EPERM && errno != EINVAL))
 		return folder;
 
-	/* where the kernel or its filter has no such call: step by step */
-	folder = openat(root, ".", FOLDER | O_RDONLY);
-	for (char *name = copy; folder >= 0 && *name != '\0';)
-	{
-		size_t		size = strcspn(name, "/");
-		bool		last = name[size] == '\0';
-		int			next;
-
-		name[size] = '\0';
-		next = openat(folder, name, FOLDER | O_RDONLY);
-		close(folder);
-		folder = next;
-		name += last ? size : size + 1;
-	}
-	return folder;
+	/* where the kernel or its filter has no such call */
+	return walk(root, copy, false);
 }
 
 /* Opens the folder of a path, making those that are missing. */
@@ -215,30 +235,7 @@ make_folder(int root, const char *path, size_t length)
 		return folder;
 	memcpy(copy, path, length);
 	copy[length] = '\0';
-	folder = openat(root, ".", FOLDER | O_RDONLY);
-	for (char *name = copy; folder >= 0 && *name != '\0';)
-	{
-		size_t		size = strcspn(name, "/");
-		bool		last = name[size] == '\0';
-		int			next = -1;
-
-		name[size] = '\0';
-		if (mkdirat(folder, name, 0755) == 0)
-			(void) fsync(folder);
-		else if (errno != EEXIST)
-		{
-			int			error = errno;
-
-			close(folder);
-			errno = error;
-			return -1;
-		}
-		next = openat(folder, name, FOLDER | O_RDONLY);
-		close(folder);
-		folder = next;
-		name += last ? size : size + 1;
-	}
-	return folder;
+	return walk(root, copy, true);
 }
 
 /* The whole path of the transfer's key, and how much of it is the folder's. */

@@ -389,12 +389,6 @@ http_cancel(HttpCall *call)
 		drop_headers(call);
 }
 
-bool
-http_busy(const HttpCall *call)
-{
-	return call->easy != NULL;
-}
-
 void
 http_go_on(HttpCall *call)
 {

@@ -91,9 +91,6 @@ extern bool http_begin(HttpCall *call, const char *url);
 /* Ends a call without done, or gives back the headers of one not begun. */
 extern void http_cancel(HttpCall *call);
 
-/* Whether it is under way. */
-extern bool http_busy(const HttpCall *call);
-
 /* Asks give and take again, if they had waited. */
 extern void http_go_on(HttpCall *call);
 

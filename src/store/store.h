@@ -6,9 +6,10 @@
  * An object has a key in a bucket of a store.  This room knows what a good key
  * is and makes one from a template, writes the URL of an object, and signs
  * requests and URLs as S3 and all that speak like it want it (AWS Signature
- * Version 4; docs.aws.amazon.com, "Authenticating Requests").  It reaches no
- * network: what it gives is sent by others, byte for byte, since a signature
- * is over bytes.
+ * Version 4; docs.aws.amazon.com, "Authenticating Requests").  All of that
+ * reaches no network: what it gives is sent by others, byte for byte, since a
+ * signature is over bytes.  The drivers, which do reach it, are the room's other
+ * door (driver.h), and the courier program's alone.
  *
  * It is plain C with libcrypto.  A function that fails says so by false or
  * NULL and fills the caller's StoreError; that holds no credential, and
@@ -16,8 +17,8 @@
  * out are malloc'd and the caller's, to be freed with free(); those that were
  * given in are not kept.  Strings are UTF-8 and end in a NUL.
  *
- * Calls: db -> store, and the helper programs' -> store.  This room calls
- * nobody but libcrypto.
+ * Calls: db -> store, drivers -> store.  What is behind this door calls nobody
+ * but libcrypto.
  *
  *-------------------------------------------------------------------------
  */
