@@ -10,7 +10,8 @@
  *	  pusher.c			rounds: waiting, and short transactions between
  *	  pusher_objects.c	what is claimed, sent, and comes of it
  *	  sender.c			as whom: an owner's rights and credentials at a store
- *	  claim.c			the statements: claim, record, rest
+ *	  claim.c			what is due, and the stores: claim, rest
+ *	  claim_record.c	what is written down of what has ended
  *	  source.c			finding a row of a user's table, for its value
  *	  write_back.c		which rows are to be told what has become of their
  *						content

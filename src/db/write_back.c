@@ -210,7 +210,7 @@ add_targets(void)
 		ArrayType  *row_key = DatumGetArrayTypeP(SPI_getbinval(tuple, descriptor, 3, &is_null));
 		const char *column = NameStr(*DatumGetName(SPI_getbinval(tuple, descriptor, 4, &is_null)));
 		bool		is_stored = DatumGetBool(SPI_getbinval(tuple, descriptor, 5, &is_null));
-		WriteBackTarget	   *target = NULL;
+		WriteBackTarget *target = NULL;
 		MemoryContext old;
 
 		last = Max(last, object);
@@ -355,7 +355,7 @@ mark(WriteBack *telling, bool offloaded)
 static void
 work(void *context)
 {
-	WriteBack    *telling = (WriteBack *) context;
+	WriteBack  *telling = (WriteBack *) context;
 	const WriteBackTarget *target = telling->target;
 	PushPlace	place = {.relation = target->relation, .row_key = target->row_key, .column = target->column};
 	Source	   *source;
@@ -409,7 +409,7 @@ read_elements(WriteBack *telling, bool *had_failed)
 	{
 		HeapTuple	tuple = table->vals[i];
 		TupleDesc	descriptor = table->tupdesc;
-		WriteBackElement    *element = &telling->elements[i];
+		WriteBackElement *element = &telling->elements[i];
 		bool		is_null;
 		bytea	   *sha256 = DatumGetByteaPP(SPI_getbinval(tuple, descriptor, 5, &is_null));
 		Datum		again;
@@ -479,7 +479,7 @@ find_urls(WriteBack *telling, List **senders)
 {
 	for (int i = 0; i < telling->count; i++)
 	{
-		WriteBackElement    *element = &telling->elements[i];
+		WriteBackElement *element = &telling->elements[i];
 		Sender	   *sender = sender_find(senders, element->server, element->owner, false);
 		StoreError	error;
 		char	   *url;
@@ -503,7 +503,7 @@ find_urls(WriteBack *telling, List **senders)
 static void
 tell(const WriteBackTarget *target, List **senders)
 {
-	WriteBack		telling = {.target = target};
+	WriteBack	telling = {.target = target};
 	const char *message;
 	ErrorData  *error;
 	bool		had_failed;
