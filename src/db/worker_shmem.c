@@ -416,17 +416,6 @@ worker_slot_copy(int index, WorkerSlot *slot)
 	return found;
 }
 
-int
-worker_slot_of(Oid database)
-{
-	WorkerSlot *slot;
-
-	LWLockAcquire(lock, LW_EXCLUSIVE);
-	slot = make_slot(database);
-	LWLockRelease(lock);
-	return slot == NULL ? -1 : (int) (slot - shared->slots);
-}
-
 void
 worker_slot_free(int index)
 {

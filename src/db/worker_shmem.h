@@ -100,9 +100,6 @@ extern void worker_set_crowded(bool crowded);
 /* A copy of a slot by its index; false if it is free. */
 extern bool worker_slot_copy(int index, WorkerSlot *slot);
 
-/* The index of a database's slot, made if need be; -1 if there is none free. */
-extern int	worker_slot_of(Oid database);
-
 /* Forgets a database, unless a worker is there. */
 extern void worker_slot_free(int index);
 
