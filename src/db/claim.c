@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * claim.c
- *	  Objects that are due, and what is written down of those that were tried.
+ *	  Objects that are due, and the stores they are for.
  *
  * What happens to many objects is one statement, with an array for each of
  * their columns.  The objects themselves are not joined with these: when a plan
@@ -34,9 +34,6 @@
 /* A lease is longer than what it is for can take, by this many seconds. */
 #define LEASE_SPARE		60
 
-/* How long the leases of a pusher that is gone are kept up, in seconds. */
-#define TAKE_OVER_AFTER	3
-
 /* No failure has anything rest for longer, but a store may ask for that. */
 #define LONGEST_BACK_OFF	300.0
 
@@ -59,9 +56,14 @@ static OwnStatement read_stores = {
 	" AND NOT (q.state OPERATOR(pg_catalog.=) 'deleting' AND EXISTS" \
 	" (SELECT FROM mediastore.attachment AS a WHERE a.object OPERATOR(pg_catalog.=) q.id))"
 
+/*
+ * What is to be deleted is not known to be there from now on: who dies meanwhile
+ * can't tell.
+ */
 static OwnStatement claim_due = {
 	.text = "UPDATE mediastore.object AS o SET attempts = o.attempts OPERATOR(pg_catalog.+) 1, lease_token = $5,"
 	" tried = o.tried OR o.state OPERATOR(pg_catalog.=) 'pending',"
+	" stored_at = CASE WHEN o.state OPERATOR(pg_catalog.=) 'pending' THEN o.stored_at END,"
 	" lease_until = pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $6)"
 	" WHERE o.id OPERATOR(pg_catalog.=) ANY (ARRAY(SELECT d.id"
 	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3), pg_catalog.unnest($7)) AS s (server, state, most, immutable), LATERAL"
@@ -113,79 +115,6 @@ static OwnStatement shorten_leases = {
 	.table = "object"
 };
 
-/* $1, which is r.id, too: objects.  For no other index, there is no other operator. */
-#define RECORDED \
-	" WHERE o.id OPERATOR(pg_catalog.=) ANY ($1) AND pg_catalog.int8eq(r.id, o.id)" \
-	" AND o.lease_token OPERATOR(pg_catalog.=) r.token"
-
-static OwnStatement record_stored = {
-	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL,"
-	" stored_at = CASE WHEN o.sha256 OPERATOR(pg_catalog.=) r.sha256 THEN pg_catalog.now() END,"
-	" etag = r.etag, attempts = 0, last_error = NULL,"
-	" state = CASE WHEN o.state OPERATOR(pg_catalog.=) 'pending' AND o.sha256 OPERATOR(pg_catalog.=) r.sha256"
-	" THEN 'stored' ELSE o.state END"
-	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
-	" pg_catalog.unnest($4)) AS r (id, token, sha256, etag)"
-	RECORDED
-	" RETURNING o.id, o.state OPERATOR(pg_catalog.=) 'stored'",
-	.result = SPI_OK_UPDATE_RETURNING,
-	.count = 4,
-	.types = {INT8ARRAYOID, INT8ARRAYOID, BYTEAARRAYOID, TEXTARRAYOID},
-	.table = "object"
-};
-
-static OwnStatement record_deleted = {
-	.text = "DELETE FROM mediastore.object AS o USING ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (id, token)"
-	RECORDED
-	" AND pg_catalog.texteq(o.state, 'deleting') AND"
-	" (SELECT a.object FROM mediastore.attachment AS a WHERE a.object OPERATOR(pg_catalog.=) o.id LIMIT 1) IS NULL",
-	.result = SPI_OK_DELETE,
-	.count = 2,
-	.types = {INT8ARRAYOID, INT8ARRAYOID},
-	.table = "object"
-};
-
-/* Those that are wanted again, meanwhile. */
-static OwnStatement record_emptied = {
-	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL, stored_at = NULL, etag = NULL,"
-	" tried = false, attempts = 0, last_error = NULL FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2)) AS r (id, token)"
-	RECORDED,
-	.result = SPI_OK_UPDATE,
-	.count = 2,
-	.types = {INT8ARRAYOID, INT8ARRAYOID},
-	.table = "object"
-};
-
-/* What has changed since it was claimed begins anew: the failure was another's. */
-#define THE_SAME \
-	"(CASE WHEN r.sha256 IS NULL THEN o.state OPERATOR(pg_catalog.=) 'deleting'" \
-	" ELSE o.state OPERATOR(pg_catalog.=) 'pending' AND o.sha256 OPERATOR(pg_catalog.=) r.sha256 END)"
-
-/*
- * A deletion that has failed may have been done all the same, or may be done
- * yet: what is there is not known any more, and nothing is put there at once.
- */
-static OwnStatement record_failed = {
-	.text = "UPDATE mediastore.object AS o SET lease_until = NULL, lease_token = NULL,"
-	" stored_at = CASE WHEN r.sha256 IS NOT NULL THEN o.stored_at END,"
-	" attempts = CASE WHEN NOT " THE_SAME " THEN o.attempts"
-	" WHEN r.counts THEN o.attempts ELSE GREATEST(o.attempts OPERATOR(pg_catalog.-) 1, 0) END,"
-	" next_attempt_at = CASE WHEN " THE_SAME " AND r.delay OPERATOR(pg_catalog.>) 0 THEN pg_catalog.now()"
-	" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => r.delay)"
-	" WHEN r.sha256 IS NULL AND r.counts THEN GREATEST(o.next_attempt_at, pg_catalog.now()"
-	" OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs => $8)) ELSE o.next_attempt_at END,"
-	" state = CASE WHEN " THE_SAME " AND r.is_dead THEN 'dead' ELSE o.state END,"
-	" last_error = CASE WHEN " THE_SAME " THEN COALESCE(r.message, o.last_error) ELSE o.last_error END"
-	" FROM ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3),"
-	" pg_catalog.unnest($4), pg_catalog.unnest($5), pg_catalog.unnest($6), pg_catalog.unnest($7)) AS r (id, token, sha256, counts, is_dead, delay, message)"
-	RECORDED,
-	.result = SPI_OK_UPDATE,
-	.count = 8,
-	.types = {INT8ARRAYOID, INT8ARRAYOID, BYTEAARRAYOID, BOOLARRAYOID, BOOLARRAYOID, FLOAT8ARRAYOID, TEXTARRAYOID,
-	FLOAT8OID},
-	.table = "object"
-};
-
 static OwnStatement rest_store = {
 	.text = "UPDATE mediastore.store AS s SET last_error = $2, failures = s.failures OPERATOR(pg_catalog.+) 1,"
 	" rest_until = pg_catalog.now() OPERATOR(pg_catalog.+) pg_catalog.make_interval(secs =>"
@@ -220,9 +149,8 @@ static OwnStatement recover_stores = {
 
 /* --- arrays --------------------------------------------------------------- */
 
-/* Makes an array of one dimension; nulls may be NULL. */
-static Datum
-make_array(Datum *values, bool *nulls, int count, Oid type)
+Datum
+claim_array(Datum *values, bool *nulls, int count, Oid type)
 {
 	int			lower = 1;
 	int16		length;
@@ -241,17 +169,7 @@ claim_int8_array(const int64 *numbers, int count)
 
 	for (int i = 0; i < count; i++)
 		values[i] = Int64GetDatum(numbers[i]);
-	return make_array(values, NULL, count, INT8OID);
-}
-
-static Datum
-sha256_datum(const uint8 *sha256)
-{
-	bytea	   *value = (bytea *) palloc(VARHDRSZ + 32);
-
-	SET_VARSIZE(value, VARHDRSZ + 32);
-	memcpy(VARDATA(value), sha256, 32);
-	return PointerGetDatum(value);
+	return claim_array(values, NULL, count, INT8OID);
 }
 
 static Datum
@@ -373,7 +291,7 @@ claim_recover(List *servers)
 
 	foreach(cell, servers)
 		names[count++] = NameGetDatum((Name) lfirst(cell));
-	values[0] = make_array(names, NULL, count, NAMEOID);
+	values[0] = claim_array(names, NULL, count, NAMEOID);
 	own_execute(&recover_stores, values, NULL);
 }
 
@@ -489,8 +407,8 @@ fill_places(PushObject **objects, int count)
 	}
 	if (found == 0)
 		return;
-	values[0] = make_array(ids, NULL, found, INT8OID);
-	values[1] = make_array(attempts, NULL, found, INT4OID);
+	values[0] = claim_array(ids, NULL, found, INT8OID);
+	values[1] = claim_array(attempts, NULL, found, INT4OID);
 	own_execute(&find_places, values, NULL);
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
@@ -521,13 +439,13 @@ claim_objects(const ClaimStores *stores, PushObject **free, int most, int share)
 	make_wanted(&wanted, stores, false, most, share);
 	if (wanted.count == 0 || most <= 0)
 		return 0;
-	values[0] = make_array(wanted.servers, NULL, wanted.count, NAMEOID);
-	values[1] = make_array(wanted.states, NULL, wanted.count, TEXTOID);
-	values[2] = make_array(wanted.most, NULL, wanted.count, INT4OID);
+	values[0] = claim_array(wanted.servers, NULL, wanted.count, NAMEOID);
+	values[1] = claim_array(wanted.states, NULL, wanted.count, TEXTOID);
+	values[2] = claim_array(wanted.most, NULL, wanted.count, INT4OID);
 	values[3] = Int64GetDatum(most);
 	values[4] = Int64GetDatum(token);
 	values[5] = Float8GetDatum(mediastore_transfer_timeout / 1000.0 + LEASE_SPARE);
-	values[6] = make_array(wanted.immutable, NULL, wanted.count, BOOLOID);
+	values[6] = claim_array(wanted.immutable, NULL, wanted.count, BOOLOID);
 	own_execute(&claim_due, values, NULL);
 	table = SPI_tuptable;
 	count = (int) SPI_processed;
@@ -558,10 +476,10 @@ claim_next_due(const ClaimStores *stores)
 	make_wanted(&wanted, stores, true, 1, INT_MAX);
 	if (wanted.count == 0)
 		return 0;
-	values[0] = make_array(wanted.servers, NULL, wanted.count, NAMEOID);
-	values[1] = make_array(wanted.states, NULL, wanted.count, TEXTOID);
-	values[2] = make_array(wanted.rests, wanted.rests_null, wanted.count, TIMESTAMPTZOID);
-	values[3] = make_array(wanted.immutable, NULL, wanted.count, BOOLOID);
+	values[0] = claim_array(wanted.servers, NULL, wanted.count, NAMEOID);
+	values[1] = claim_array(wanted.states, NULL, wanted.count, TEXTOID);
+	values[2] = claim_array(wanted.rests, wanted.rests_null, wanted.count, TIMESTAMPTZOID);
+	values[3] = claim_array(wanted.immutable, NULL, wanted.count, BOOLOID);
 	own_execute(&find_next_due, values, NULL);
 	due = column(0, 1, &is_null);
 	SPI_freetuptable(SPI_tuptable);
@@ -573,144 +491,9 @@ claim_take_over(void)
 {
 	Datum		values[1];
 
-	values[0] = Float8GetDatum(TAKE_OVER_AFTER);
+	values[0] = Float8GetDatum(CLAIM_TAKE_OVER_AFTER);
 	own_execute(&shorten_leases, values, NULL);
 	if (SPI_processed == 0)
 		return 0;
-	return TimestampTzPlusMilliseconds(GetCurrentTransactionStartTimestamp(), TAKE_OVER_AFTER * 1000);
-}
-
-/* --- recording ------------------------------------------------------------ */
-
-/* The columns of those that are recorded by one statement. */
-typedef struct Records
-{
-	int			count;
-	PushObject **objects;
-	Datum	   *ids;
-	Datum	   *tokens;
-	Datum	   *sums;
-	bool	   *sums_null;
-	Datum	   *texts;
-	bool	   *texts_null;
-	Datum	   *counts;
-	Datum	   *dead;
-	Datum	   *delays;
-} Records;
-
-static void
-make_records(Records *records, int most)
-{
-	memset(records, 0, sizeof(*records));
-	records->objects = (PushObject **) palloc(sizeof(PushObject *) * most);
-	records->ids = (Datum *) palloc(sizeof(Datum) * most);
-	records->tokens = (Datum *) palloc(sizeof(Datum) * most);
-	records->sums = (Datum *) palloc(sizeof(Datum) * most);
-	records->sums_null = (bool *) palloc(sizeof(bool) * most);
-	records->texts = (Datum *) palloc(sizeof(Datum) * most);
-	records->texts_null = (bool *) palloc(sizeof(bool) * most);
-	records->counts = (Datum *) palloc(sizeof(Datum) * most);
-	records->dead = (Datum *) palloc(sizeof(Datum) * most);
-	records->delays = (Datum *) palloc(sizeof(Datum) * most);
-}
-
-static void
-add_record(Records *records, PushObject *object, const char *text)
-{
-	int			i = records->count++;
-
-	records->objects[i] = object;
-	records->ids[i] = Int64GetDatum(object->id);
-	records->tokens[i] = Int64GetDatum(object->token);
-	records->sums_null[i] = object->is_delete;
-	records->sums[i] = object->is_delete ? (Datum) 0 : sha256_datum(object->sha256);
-	records->texts_null[i] = text == NULL;
-	records->texts[i] = text == NULL ? (Datum) 0 : CStringGetTextDatum(text);
-	records->counts[i] = BoolGetDatum(object->outcome != PUSH_POSTPONE);
-	records->dead[i] = BoolGetDatum(object->outcome == PUSH_DEAD);
-	records->delays[i] = Float8GetDatum(object->delay);
-}
-
-static void
-write_stored(Records *records)
-{
-	Datum		values[4];
-
-	values[0] = make_array(records->ids, NULL, records->count, INT8OID);
-	values[1] = make_array(records->tokens, NULL, records->count, INT8OID);
-	values[2] = make_array(records->sums, records->sums_null, records->count, BYTEAOID);
-	values[3] = make_array(records->texts, records->texts_null, records->count, TEXTOID);
-	own_execute(&record_stored, values, NULL);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		bool		is_null;
-		int64		id = DatumGetInt64(column(i, 1, &is_null));
-
-		for (int j = 0; j < records->count; j++)
-		{
-			if (records->objects[j]->id == id)
-				records->objects[j]->is_stored = DatumGetBool(column(i, 2, &is_null));
-		}
-	}
-	SPI_freetuptable(SPI_tuptable);
-}
-
-static void
-write_deleted(Records *records)
-{
-	Datum		values[2];
-
-	values[0] = make_array(records->ids, NULL, records->count, INT8OID);
-	values[1] = make_array(records->tokens, NULL, records->count, INT8OID);
-	own_execute(&record_deleted, values, NULL);
-	if (SPI_processed < (uint64) records->count)
-		own_execute(&record_emptied, values, NULL);
-}
-
-static void
-write_failed(Records *records)
-{
-	Datum		values[8];
-
-	values[0] = make_array(records->ids, NULL, records->count, INT8OID);
-	values[1] = make_array(records->tokens, NULL, records->count, INT8OID);
-	values[2] = make_array(records->sums, records->sums_null, records->count, BYTEAOID);
-	values[3] = make_array(records->counts, NULL, records->count, BOOLOID);
-	values[4] = make_array(records->dead, NULL, records->count, BOOLOID);
-	values[5] = make_array(records->delays, NULL, records->count, FLOAT8OID);
-	values[6] = make_array(records->texts, records->texts_null, records->count, TEXTOID);
-	values[7] = Float8GetDatum(TAKE_OVER_AFTER);
-	own_execute(&record_failed, values, NULL);
-}
-
-void
-claim_record(PushObject **ended, int count)
-{
-	Records		stored;
-	Records		deleted;
-	Records		failed;
-
-	if (count == 0)
-		return;
-	make_records(&stored, count);
-	make_records(&deleted, count);
-	make_records(&failed, count);
-	for (int i = 0; i < count; i++)
-	{
-		PushObject *object = ended[i];
-
-		object->is_stored = false;
-		if (object->outcome != PUSH_DONE)
-			add_record(&failed, object, object->message);
-		else if (object->is_delete)
-			add_record(&deleted, object, NULL);
-		else
-			add_record(&stored, object, object->etag);
-	}
-	if (stored.count > 0)
-		write_stored(&stored);
-	if (deleted.count > 0)
-		write_deleted(&deleted);
-	if (failed.count > 0)
-		write_failed(&failed);
+	return TimestampTzPlusMilliseconds(GetCurrentTransactionStartTimestamp(), CLAIM_TAKE_OVER_AFTER * 1000);
 }

@@ -16,6 +16,12 @@
 #include "courier_client.h"
 #include "source.h"
 
+/*
+ * How long what a pusher that is gone has sent, or a request that has failed,
+ * may yet take to arrive, in seconds.
+ */
+#define CLAIM_TAKE_OVER_AFTER	3
+
 typedef enum PushStage
 {
 	PUSH_FREE,
@@ -121,12 +127,6 @@ extern TimestampTz claim_next_due(const ClaimStores *stores);
 extern TimestampTz claim_take_over(void);
 
 /*
- * Records what has ended: the outcomes, and of those that are PUTs and done
- * whether the object is stored now, or wants other content by now.
- */
-extern void claim_record(PushObject **ended, int count);
-
-/*
  * Has a store rest after a failure that is its own, for retry_after seconds at
  * least (-1: not said).  Does nothing but note the message if it rests already.
  */
@@ -141,7 +141,18 @@ extern void claim_recover(List *servers);
 /* Seconds until a try that has failed so often (from 1) is repeated, with jitter. */
 extern double claim_back_off(int attempts);
 
-/* An array of numbers, for a statement. */
+/* An array of one dimension, for a statement; nulls may be NULL. */
+extern Datum claim_array(Datum *values, bool *nulls, int count, Oid type);
+
+/* The same of numbers. */
 extern Datum claim_int8_array(const int64 *numbers, int count);
+
+/* --- claim_record.c ------------------------------------------------------- */
+
+/*
+ * Records what has ended: the outcomes, and of those that are PUTs and done
+ * whether the object is stored now, or wants other content by now.
+ */
+extern void claim_record(PushObject **ended, int count);
 
 #endif							/* MEDIASTORE_CLAIM_H */

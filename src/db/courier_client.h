@@ -19,6 +19,8 @@
 #ifndef MEDIASTORE_COURIER_CLIENT_H
 #define MEDIASTORE_COURIER_CLIENT_H
 
+#include "pgtime.h"
+
 #include "../helper/courier_wire.h"
 #include "store_options.h"
 

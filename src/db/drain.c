@@ -150,7 +150,7 @@ drain(TimestampTz end)
 	for (;;)
 	{
 		PusherStatus status = {.state = PUSHER_WAITING};
-		Queue		queue;
+		Queue		queue = {0};
 		long		left;
 
 		CHECK_FOR_INTERRUPTS();
@@ -176,7 +176,8 @@ drain(TimestampTz end)
 			(void) look_at_queue(&queue);
 			too_late(&queue);
 		}
-		timeout = Min(left, LONGEST_WAIT);
+		/* who has committed these does not wake us */
+		timeout = Min(left, queue.changes > 0 ? pusher_delay() : LONGEST_WAIT);
 		if (!is_locked)
 			wait_for_other(&asked);
 	}

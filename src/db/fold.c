@@ -121,7 +121,7 @@ static OwnStatement upsert_objects = {
 	" SELECT DISTINCT ON (a.server, a.key) a.server, a.key, a.sha256, a.bytes, a.content_type,"
 	" a.immutable, a.relowner, CASE WHEN a.allowed THEN 'pending' ELSE 'dead' END,"
 	" CASE WHEN NOT a.allowed THEN pg_catalog.format('role %s, the owner of the table, has no USAGE on server %s',"
-	" a.relowner::pg_catalog.regrole, pg_catalog.quote_ident(a.server::pg_catalog.text)) END"
+	" a.relowner::pg_catalog.regrole, pg_catalog.quote_ident(a.server)) END"
 	" FROM (" ATTACHED ") AS a ORDER BY a.server, a.key, a.allowed DESC, a.id DESC"
 	" ON CONFLICT (server, key) DO UPDATE SET"
 	" state = CASE WHEN o.state" EQUAL "'deleting' AND o.sha256" EQUAL "excluded.sha256"
@@ -249,7 +249,7 @@ static OwnStatement delete_changes = {
 
 /* $1: numbers of changes.  One of those whose places do not refer to their objects, and how many. */
 static OwnStatement find_refused = {
-	.text = "SELECT pg_catalog.count(*), pg_catalog.min(c.server::pg_catalog.text), pg_catalog.min(c.key)"
+	.text = "SELECT pg_catalog.count(*), pg_catalog.min(c.server), pg_catalog.min(c.key)"
 	" FROM mediastore.change AS c"
 	" WHERE c.id" EQUAL "ANY ($1) AND NOT EXISTS (SELECT FROM mediastore.attachment AS t"
 	" WHERE t.relation" EQUAL "c.relation AND t.row_key" EQUAL "c.row_key"

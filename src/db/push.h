@@ -10,6 +10,7 @@
  *
  *	  push_spec.c		the arguments of a trigger
  *	  push_row.c		the primary key of a row
+ *	  push_key.c		the key of an object
  *	  push_trigger.c	the trigger
  *	  change.c			rows of mediastore.change, and the wake-up at commit
  *	  fold.c			changes become objects and attachments
@@ -26,6 +27,8 @@
 #include "utils/array.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
+
+#include "../facts/facts.h"
 
 typedef enum PushOffload
 {
@@ -123,6 +126,18 @@ extern ArrayType *push_key_texts(const Datum *values, const Oid *types, int coun
 
 /* The same of a row's, in the order of the index.  Raises 55000 if the table has none. */
 extern ArrayType *push_row_key(Relation relation, TupleTableSlot *slot);
+
+/* --- push_key.c ---------------------------------------------------------- */
+
+/*
+ * Makes the key of a value from its column's template, in the server's encoding;
+ * table is the topmost that the row's is a partition of, or itself; row_key is
+ * as push_row_key gives it, index that of an array's element from 1, or 0.
+ * palloc'd.  Raises 22023 for what can't be a key.
+ */
+extern const char *push_make_key(const PushColumn *column, Oid table, const char *column_name,
+								 ArrayType *row_key, int32 index, FactsFormat format,
+								 const uint8 *sha256);
 
 /* --- push_trigger.c ------------------------------------------------------ */
 

@@ -13,33 +13,23 @@
 #include <openssl/err.h>
 #include <openssl/evp.h>
 
-#include "access/xact.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "common/sha2.h"
 #include "fmgr.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
-#include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/timestamp.h"
 
 #include "array.h"
 #include "attached.h"
 #include "compat.h"
 #include "push.h"
-#include "store_options.h"
-
-/* The seconds between Unix's epoch and PostgreSQL's. */
-#define EPOCHS_APART \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
 
 PG_FUNCTION_INFO_V1(media_push_trigger);
 
@@ -71,8 +61,6 @@ typedef struct Row
 	const AttrNumber *key_numbers;
 	TupleTableSlot *slot;
 	ArrayType  *key;			/* of its primary key */
-	/* made for the first key that is expanded */
-	const char **key_texts;		/* in UTF-8 */
 } Row;
 
 /* --- what triggers say ---------------------------------------------------- */
@@ -208,29 +196,6 @@ same_key(const Row *row, TupleTableSlot *one, TupleTableSlot *other)
 	return true;
 }
 
-static char *
-to_utf8(char *text)
-{
-	return pg_server_to_any(text, (int) strlen(text), PG_UTF8);
-}
-
-/* The primary key as the store room takes it. */
-static const char *const *
-key_texts(Row *row)
-{
-	Datum	   *texts;
-	int			count;
-
-	if (row->key_texts == NULL)
-	{
-		deconstruct_array(row->key, TEXTOID, -1, false, TYPALIGN_INT, &texts, NULL, &count);
-		row->key_texts = (const char **) palloc(sizeof(char *) * (Size) Max(count, 1));
-		for (int i = 0; i < count; i++)
-			row->key_texts[i] = to_utf8(TextDatumGetCString(texts[i]));
-	}
-	return row->key_texts;
-}
-
 static void
 append(const Row *row, char kind, int32 index)
 {
@@ -296,126 +261,6 @@ hash_value(Value *value, uint8 *digest)
 		cannot_hash();
 }
 
-/* A random UUID (RFC 9562, version 4), as text. */
-static const char *
-random_uuid(void)
-{
-	uint8		bytes[16];
-	char	   *text = palloc(37);
-	char	   *to = text;
-
-	if (!pg_strong_random(bytes, sizeof(bytes)))
-		ereport(ERROR,
-				(errcode(ERRCODE_INTERNAL_ERROR),
-				 errmsg("could not generate random values")));
-	bytes[6] = (bytes[6] & 0x0f) | 0x40;
-	bytes[8] = (bytes[8] & 0x3f) | 0x80;
-	for (int i = 0; i < 16; i++)
-	{
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			*to++ = '-';
-		to += hex_encode((const char *) &bytes[i], 1, to);
-	}
-	*to = '\0';
-	return text;
-}
-
-/* What files of a format are named. */
-static const char *
-extension_of(FactsFormat format)
-{
-	switch (format)
-	{
-		case FACTS_FORMAT_JPEG:
-			return "jpg";
-		case FACTS_FORMAT_PNG:
-			return "png";
-		case FACTS_FORMAT_GIF:
-			return "gif";
-		case FACTS_FORMAT_WEBP:
-			return "webp";
-		case FACTS_FORMAT_BMP:
-			return "bmp";
-		case FACTS_FORMAT_TIFF:
-			return "tif";
-		case FACTS_FORMAT_HEIF:
-			return "heic";
-		case FACTS_FORMAT_AVIF:
-			return "avif";
-		case FACTS_FORMAT_SVG:
-			return "svg";
-		case FACTS_FORMAT_JXL:
-			return "jxl";
-		case FACTS_FORMAT_JP2:
-			return "jp2";
-		case FACTS_FORMAT_ICO:
-			return "ico";
-		case FACTS_FORMAT_PSD:
-			return "psd";
-		case FACTS_FORMAT_UNKNOWN:
-			break;
-	}
-	return "bin";
-}
-
-/* When the transaction began, in seconds since 1970. */
-static int64
-transaction_seconds(void)
-{
-	TimestampTz at = GetCurrentTransactionStartTimestamp();
-
-	return at / USECS_PER_SEC - (at % USECS_PER_SEC < 0 ? 1 : 0) + EPOCHS_APART;
-}
-
-/* Makes the key of a value, in the server's encoding. */
-static const char *
-make_key(Row *row, int32 index, FactsFormat format, const uint8 *sha256)
-{
-	const PushColumn *column = row->column;
-	StoreKeyValues values;
-	StoreError	error;
-	char		hex[PG_SHA256_DIGEST_LENGTH * 2 + 1];
-	char	   *made;
-	char	   *key;
-
-	memset(&values, 0, sizeof(values));
-	hex[hex_encode((const char *) sha256, PG_SHA256_DIGEST_LENGTH, hex)] = '\0';
-	values.sha256 = hex;
-	values.ext = extension_of(format);
-	values.index = index > 0 ? index : -1;
-	if ((column->key_names & STORE_KEY_TABLE) != 0)
-	{
-		char	   *table = get_rel_name(row->root);
-
-		values.table = to_utf8(table != NULL ? table : RelationGetRelationName(row->relation));
-	}
-	if ((column->key_names & STORE_KEY_COLUMN) != 0)
-		values.column = to_utf8(pstrdup(row->column_name));
-	if ((column->key_names & STORE_KEY_PK) != 0)
-	{
-		values.pk = key_texts(row);
-		values.pk_count = row->key_count;
-	}
-	if ((column->key_names & STORE_KEY_UUID) != 0)
-		values.uuid = random_uuid();
-	if ((column->key_names & (STORE_KEY_DATE | STORE_KEY_TIMESTAMP)) != 0)
-	{
-		values.has_at = true;
-		values.at = transaction_seconds();
-	}
-
-	made = store_template_expand(to_utf8(column->key), NULL, &values, &error);
-	if (made == NULL)
-		store_raise(&error);
-	key = palloc_extended(strlen(made) + 1, MCXT_ALLOC_NO_OOM);
-	if (key != NULL)
-		strcpy(key, made);
-	free(made);
-	if (key == NULL)
-		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	return pg_any_to_server(key, (int) strlen(key), PG_UTF8);
-}
-
 /* Writes down that the row refers to a value.  index: of an element from 1, or 0. */
 static void
 append_value(Row *row, int32 index, Value *value)
@@ -431,7 +276,7 @@ append_value(Row *row, int32 index, Value *value)
 	change.row_key = row->key;
 	change.column = row->column_name;
 	change.server = NameStr(row->column->server);
-	change.key = make_key(row, index, format, sha256);
+	change.key = push_make_key(row->column, row->root, row->column_name, row->key, index, format, sha256);
 	change.sha256 = sha256;
 	change.bytes = value->total;
 	change.content_type = mime_type != NULL ? mime_type : "application/octet-stream";

@@ -418,7 +418,8 @@ needs_statements(bool claim, TimestampTz now, long timeout)
 		return true;
 	if (!more_due && next_due != 0 && next_due <= now)
 		return true;
-	if (write_back_next() != 0 && write_back_next() <= now)
+	/* rows that are known by now are told without */
+	if (!write_back_due() && write_back_next() != 0 && write_back_next() <= now)
 		return true;
 	return running + ready + ended == 0 && TimestampDifferenceExceeds(looked_at, now, LOOK_AGAIN);
 }

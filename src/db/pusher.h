@@ -10,7 +10,8 @@
  *	  pusher.c			rounds: waiting, and short transactions between
  *	  pusher_objects.c	what is claimed, sent, and comes of it
  *	  sender.c			as whom: an owner's rights and credentials at a store
- *	  claim.c			the statements: claim, record, rest
+ *	  claim.c			what is due, and the stores: claim, rest
+ *	  claim_record.c	what is written down of what has ended
  *	  source.c			finding a row of a user's table, for its value
  *	  write_back.c		which rows are to be told what has become of their
  *						content
@@ -55,9 +56,9 @@ extern void pusher_unlock(void);
  * One round: records what has ended, folds changes, claims, reads, begins
  * transfers; then waits for events, timeout milliseconds at most, or until the
  * latch is set.  With a timeout of 0 the queue is looked at in any case, else if
- * there is a reason to.  claim: whether new transfers may begin (else what is under way
- * is finished).  Errors of one object or row are recorded as its own; what it
- * raises (cancel, shutdown, the database's end) leaves nothing open.
+ * there is a reason to.  claim: whether new transfers may begin (else what is
+ * under way is finished).  Errors of one object or row are recorded as its own;
+ * what it raises (cancel, shutdown, the database's end) leaves nothing open.
  */
 extern void pusher_round(bool claim, long timeout, PusherStatus *status);
 

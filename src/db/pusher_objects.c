@@ -76,7 +76,7 @@ push_count(PushStage stage)
 }
 
 /* Makes an object free, for another one. */
-void
+static void
 push_free(PushObject *object)
 {
 	MemoryContext memory = object->memory;

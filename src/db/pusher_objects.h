@@ -31,9 +31,6 @@ extern TimestampTz push_ended_since;
 /* How many are at a stage. */
 extern int	push_count(PushStage stage);
 
-/* Makes an object free, for another one. */
-extern void push_free(PushObject *object);
-
 /* A try has ended; message is copied.  delay is in seconds. */
 extern void push_end(PushObject *object, PushOutcome outcome, double delay, const char *message);
 

@@ -78,19 +78,3 @@ pusher_commit(void)
 	}
 	MemoryContextSwitchTo(outer_memory);
 }
-
-void
-pusher_abort(void)
-{
-	MemoryContextSwitchTo(outer_memory);
-	if (is_in_procedure)
-	{
-		/* ours, and those of statements that an error has left */
-		while (ActiveSnapshotSet())
-			PopActiveSnapshot();
-		SPI_rollback();
-	}
-	else
-		AbortCurrentTransaction();
-	MemoryContextSwitchTo(outer_memory);
-}

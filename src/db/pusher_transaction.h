@@ -19,19 +19,13 @@
 extern void pusher_in_procedure(bool in_procedure);
 
 /*
- * Begins, when no DROP EXTENSION is under way: now() is the time of this call, SPI is connected, there is an active
- * snapshot, and the current memory context is one that goes with the
- * transaction.
+ * Begins, when no DROP EXTENSION is under way: now() is the time of this call,
+ * SPI is connected, there is an active snapshot, and the current memory context
+ * is one that goes with the transaction.
  */
 extern void pusher_begin(void);
 
 /* Commits, and goes back to the memory context of before pusher_begin. */
 extern void pusher_commit(void);
-
-/*
- * Takes back instead: of its own accord, or after an error that was caught
- * (and copied and flushed).  Goes back to the memory context, too.
- */
-extern void pusher_abort(void);
 
 #endif							/* MEDIASTORE_PUSHER_TRANSACTION_H */

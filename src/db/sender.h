@@ -31,11 +31,10 @@ typedef struct Sender
  */
 extern Sender *sender_find(List **senders, const char *server, Oid owner, bool connect);
 
-/*
- * Seconds to wait before an owner's trouble is looked at again: more each time.
- * 0 seconds have passed if sender_works was called since.
- */
+/* Seconds to wait before an owner's trouble is looked at again: more each time. */
 extern double sender_trouble(const char *server, Oid owner);
+
+/* The owner's trouble is over, if there was any: the next begins anew. */
 extern void sender_works(const char *server, Oid owner);
 
 #endif							/* MEDIASTORE_SENDER_H */

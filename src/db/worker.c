@@ -165,7 +165,7 @@ work(bool linger)
 		claim = mediastore_enabled && is_turn;
 		/* who commits meanwhile need not wake us again */
 		delay = pusher_delay();
-		if (delay > 0)
+		if (delay > 0 && timeout > 0)
 			timeout = Min(timeout, delay);
 		else if (worker_begin_round())
 		{

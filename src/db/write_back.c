@@ -194,12 +194,16 @@ same_row(const WriteBackTarget *one, Oid relation, ArrayType *row_key, const cha
 		strcmp(NameStr(one->column), column) == 0;
 }
 
-/* Adds the rows of a result, those whose objects are stored.  Returns the last object. */
+/*
+ * Adds the rows of a result, those whose objects are stored; any_stored: whether
+ * there are some.  Returns the last object.
+ */
 static int64
-add_targets(void)
+add_targets(bool *any_stored)
 {
 	int64		last = 0;
 
+	*any_stored = false;
 	for (uint64 i = 0; i < SPI_processed; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
@@ -210,12 +214,13 @@ add_targets(void)
 		ArrayType  *row_key = DatumGetArrayTypeP(SPI_getbinval(tuple, descriptor, 3, &is_null));
 		const char *column = NameStr(*DatumGetName(SPI_getbinval(tuple, descriptor, 4, &is_null)));
 		bool		is_stored = DatumGetBool(SPI_getbinval(tuple, descriptor, 5, &is_null));
-		WriteBackTarget	   *target = NULL;
+		WriteBackTarget *target = NULL;
 		MemoryContext old;
 
 		last = Max(last, object);
 		if (!is_stored)
 			continue;
+		*any_stored = true;
 		/* the elements of an array come one after the other */
 		if (targets != NIL && same_row((WriteBackTarget *) llast(targets), relation, row_key, column))
 			continue;
@@ -243,6 +248,7 @@ sweep(TimestampTz now)
 {
 	Datum		values[2];
 	bool		all;
+	bool		any_stored;
 	int64		last;
 
 	if (!sweeping)
@@ -262,16 +268,17 @@ sweep(TimestampTz now)
 	values[1] = Int64GetDatum(SWEPT_AT_ONCE);
 	own_execute(&find_swept, values, NULL);
 	all = SPI_processed < SWEPT_AT_ONCE;
-	last = add_targets();
+	last = add_targets(&any_stored);
 	if (all)
 		sweeping = false;
 	else if (last > swept_to + 1)
 		swept_to = last - 1;
 	else
 	{
-		/* an object of many rows: the others are for another sweep */
+		/* an object of many rows: once it is stored, the others are for another sweep */
 		swept_to = last;
-		sweep_wanted = true;
+		if (any_stored)
+			sweep_wanted = true;
 	}
 }
 
@@ -285,6 +292,7 @@ write_back_find(void)
 	{
 		int64		ids[MOST_STORED];
 		Datum		values[1];
+		bool		any_stored;
 
 		for (int i = 0; i < stored_count; i++)
 			ids[i] = stored[i].object;
@@ -292,7 +300,7 @@ write_back_find(void)
 		own_execute(&find_stored, values, NULL);
 		if (SPI_processed >= 1000)
 			sweep_wanted = true;
-		(void) add_targets();
+		(void) add_targets(&any_stored);
 		stored_count = 0;
 	}
 	/* a sweep is for what has been left, and need not be soon */
@@ -311,8 +319,9 @@ write_back_next(void)
 {
 	TimestampTz next = come_back;
 
+	/* at once: any time that has passed */
 	if (targets != NIL || sweeping)
-		return GetCurrentTimestamp();
+		return 1;
 	if (sweep_wanted)
 		next = 1;
 	if (next != 0 && swept_at != 0 && !(sweep_wanted && told_some))
@@ -355,7 +364,7 @@ mark(WriteBack *telling, bool offloaded)
 static void
 work(void *context)
 {
-	WriteBack    *telling = (WriteBack *) context;
+	WriteBack  *telling = (WriteBack *) context;
 	const WriteBackTarget *target = telling->target;
 	PushPlace	place = {.relation = target->relation, .row_key = target->row_key, .column = target->column};
 	Source	   *source;
@@ -409,7 +418,7 @@ read_elements(WriteBack *telling, bool *had_failed)
 	{
 		HeapTuple	tuple = table->vals[i];
 		TupleDesc	descriptor = table->tupdesc;
-		WriteBackElement    *element = &telling->elements[i];
+		WriteBackElement *element = &telling->elements[i];
 		bool		is_null;
 		bytea	   *sha256 = DatumGetByteaPP(SPI_getbinval(tuple, descriptor, 5, &is_null));
 		Datum		again;
@@ -479,7 +488,7 @@ find_urls(WriteBack *telling, List **senders)
 {
 	for (int i = 0; i < telling->count; i++)
 	{
-		WriteBackElement    *element = &telling->elements[i];
+		WriteBackElement *element = &telling->elements[i];
 		Sender	   *sender = sender_find(senders, element->server, element->owner, false);
 		StoreError	error;
 		char	   *url;
@@ -503,7 +512,7 @@ find_urls(WriteBack *telling, List **senders)
 static void
 tell(const WriteBackTarget *target, List **senders)
 {
-	WriteBack		telling = {.target = target};
+	WriteBack	telling = {.target = target};
 	const char *message;
 	ErrorData  *error;
 	bool		had_failed;

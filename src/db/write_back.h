@@ -25,7 +25,7 @@ extern void write_back_find(void);
 /* Whether write_back_some has something to do. */
 extern bool write_back_due(void);
 
-/* When it will have, or the next sweep is; 0: not known of any. */
+/* When it will have, or the next sweep is: maybe in the past; 0: not known of any. */
 extern TimestampTz write_back_next(void);
 
 /* Tells some rows, in a transaction of the pusher's. */

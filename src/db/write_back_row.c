@@ -84,7 +84,7 @@ is_unchanged(WriteBack *telling, bool is_array, Datum content)
 
 	if (!is_array)
 	{
-		WriteBackElement    *element = find_element(telling, 0);
+		WriteBackElement *element = find_element(telling, 0);
 
 		if (element == NULL || telling->count != 1)
 			return false;
@@ -102,7 +102,7 @@ is_unchanged(WriteBack *telling, bool is_array, Datum content)
 	same = true;
 	for (int i = 0; same && i < array.count; i++)
 	{
-		WriteBackElement    *element = find_element(telling, i + 1);
+		WriteBackElement *element = find_element(telling, i + 1);
 		bool		is_null;
 
 		array_next(&array, &value, &is_null);
@@ -148,7 +148,7 @@ make_url(WriteBack *telling, bool is_array, Datum content, Datum *url)
 	nulls = (bool *) palloc(sizeof(bool) * count);
 	for (int i = 0; i < count; i++)
 	{
-		WriteBackElement    *element = find_element(telling, i + 1);
+		WriteBackElement *element = find_element(telling, i + 1);
 
 		nulls[i] = element == NULL || element->url == NULL;
 		if (!nulls[i])

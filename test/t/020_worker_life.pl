@@ -338,6 +338,27 @@ sub takes_less
 	worked($node, $_, "one worker sees to $_ in its turn") foreach @databases;
 }
 
+# --- a store that is paused ------------------------------------------------
+{
+	my $folder = PostgreSQL::Test::Utils::tempdir();
+
+	$node->safe_psql('postgres', 'CREATE DATABASE paused');
+	$node->safe_psql(
+		'paused', qq{
+		CREATE EXTENSION mediastore;
+		CREATE SERVER files TYPE 'file' FOREIGN DATA WRAPPER mediastore OPTIONS (root '$folder', public_url 'https://cdn.example.com');
+		SELECT media_pause('files');
+		CREATE TABLE picture (id int PRIMARY KEY, data bytea, url text);
+		CREATE TRIGGER push AFTER INSERT OR DELETE OR UPDATE ON picture FOR EACH ROW
+			EXECUTE FUNCTION media_push_trigger('data', 'server=files', 'url_column=url');
+		INSERT INTO picture SELECT i, 'the same' FROM generate_series(1, 450) AS i;
+		INSERT INTO picture SELECT i, i::text::bytea FROM generate_series(451, 900) AS i});
+	worked($node, 'paused', 'what is for a paused store is noted');
+	no_worker_left($node, 'and nobody stays for it, however many rows wait');
+	$node->safe_psql('paused', "SELECT media_resume('files')");
+	is(wait_for($node, 'paused', 'SELECT count(*) FROM picture WHERE url IS NULL', 0, 60), 0, 'later all of them are told');
+}
+
 # --- the server's end ------------------------------------------------------
 {
 	$node->safe_psql('postgres', 'ALTER SYSTEM SET synchronous_standby_names = \'nobody\'');
