@@ -10,13 +10,9 @@
  */
 #include "postgres.h"
 
-#include <openssl/err.h>
-#include <openssl/evp.h>
-
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
 #include "commands/trigger.h"
-#include "common/sha2.h"
 #include "fmgr.h"
 #include "miscadmin.h"
 #include "utils/datum.h"
@@ -30,6 +26,7 @@
 #include "attached.h"
 #include "compat.h"
 #include "push.h"
+#include "sha256.h"
 
 PG_FUNCTION_INFO_V1(media_push_trigger);
 
@@ -209,58 +206,6 @@ append(const Row *row, char kind, int32 index)
 
 /* --- values --------------------------------------------------------------- */
 
-_Noreturn static void
-cannot_hash(void)
-{
-	unsigned long code = ERR_get_error();
-	char		reason[256] = "unknown error";
-
-	if (code != 0)
-		ERR_error_string_n(code, reason, sizeof(reason));
-	ERR_clear_error();
-	ereport(ERROR,
-			(errcode(ERRCODE_INTERNAL_ERROR),
-			 errmsg("could not compute a SHA-256: %s", reason)));
-}
-
-/*
- * Fills in the SHA-256 of a value, 32 bytes.  Small values are hashed in less
- * time than OpenSSL takes to find the algorithm, so its context is kept.
- */
-static void
-hash_value(Value *value, uint8 *digest)
-{
-	static EVP_MD_CTX *context = NULL;
-	uint64		done = 0;
-
-	if (context == NULL)
-	{
-		EVP_MD_CTX *made = EVP_MD_CTX_new();
-
-		if (made == NULL || EVP_DigestInit_ex(made, EVP_sha256(), NULL) != 1)
-		{
-			EVP_MD_CTX_free(made);
-			cannot_hash();
-		}
-		context = made;
-	}
-	else if (EVP_DigestInit_ex(context, NULL, NULL) != 1)
-		cannot_hash();
-	while (done < value->total)
-	{
-		const uint8 *bytes;
-		size_t		count;
-
-		CHECK_FOR_INTERRUPTS();
-		count = value_read_on(value, done, &bytes);
-		if (EVP_DigestUpdate(context, bytes, count) != 1)
-			cannot_hash();
-		done += count;
-	}
-	if (EVP_DigestFinal_ex(context, digest, NULL) != 1)
-		cannot_hash();
-}
-
 /* Writes down that the row refers to a value.  index: of an element from 1, or 0. */
 static void
 append_value(Row *row, int32 index, Value *value)
@@ -270,7 +215,7 @@ append_value(Row *row, int32 index, Value *value)
 	uint8		sha256[PG_SHA256_DIGEST_LENGTH];
 	Change		change = {.kind = 'a', .index = index};
 
-	hash_value(value, sha256);
+	sha256_value(value, sha256);
 	value_release(value);
 	change.relation = RelationGetRelid(row->relation);
 	change.row_key = row->key;

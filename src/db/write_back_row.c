@@ -8,7 +8,6 @@
 #include "postgres.h"
 
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
@@ -21,6 +20,7 @@
 #include "options.h"
 #include "own_tables.h"
 #include "row_key.h"
+#include "sha256.h"
 #include "write_back_row.h"
 
 /* A thumbnail that is left in a row: its longest side. */
@@ -33,31 +33,11 @@
 static bool
 has_content(Value *value, const WriteBackElement *element)
 {
-	pg_cryptohash_ctx *hash;
 	uint8		digest[PG_SHA256_DIGEST_LENGTH];
-	uint64		done = 0;
-	bool		good;
 
 	if (value->total != element->bytes)
 		return false;
-	hash = pg_cryptohash_create(PG_SHA256);
-	if (hash == NULL || pg_cryptohash_init(hash) < 0)
-		elog(ERROR, "could not compute SHA-256");
-	good = true;
-	while (good && done < value->total)
-	{
-		const uint8 *bytes;
-		size_t		count;
-
-		CHECK_FOR_INTERRUPTS();
-		count = value_read_on(value, done, &bytes);
-		good = pg_cryptohash_update(hash, bytes, count) == 0;
-		done += count;
-	}
-	good = good && pg_cryptohash_final(hash, digest, sizeof(digest)) == 0;
-	pg_cryptohash_free(hash);
-	if (!good)
-		elog(ERROR, "could not compute SHA-256");
+	sha256_value(value, digest);
 	return memcmp(digest, element->sha256, sizeof(digest)) == 0;
 }
 
