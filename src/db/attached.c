@@ -24,9 +24,8 @@
 
 #define TRIGGER_FUNCTION "media_compress_trigger"
 
-/* The number of the user column of that name, or 0. */
-static AttrNumber
-column_number(Relation relation, const char *name)
+AttrNumber
+attached_column_number(Relation relation, const char *name)
 {
 	AttrNumber	number = get_attnum(RelationGetRelid(relation), name);
 
@@ -67,7 +66,7 @@ attached_number(Relation relation, const Trigger *trigger)
 	if (trigger->tgnattr == 1)
 		return trigger->tgattr[0];
 	if (trigger->tgnargs > 0)
-		return column_number(relation, trigger->tgargs[0]);
+		return attached_column_number(relation, trigger->tgargs[0]);
 	return InvalidAttrNumber;
 }
 
@@ -121,11 +120,34 @@ missing_column(Relation relation, const Trigger *trigger)
 			 errtablecolname(relation, name)));
 }
 
-/* Error context callback: an option's error does not know whose it is. */
-static void
-tell_trigger(void *argument)
+void
+attached_tell_trigger(void *argument)
 {
 	errcontext("reading the arguments of trigger \"%s\"", (const char *) argument);
+}
+
+void
+attached_need_column(Relation relation, const Trigger *trigger, const char *function)
+{
+	if (trigger->tgnargs < 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("trigger \"%s\" of relation \"%s\" does not say which column it is for",
+						trigger->tgname, RelationGetRelationName(relation)),
+				 errhint("The first argument of %s is the name of a column, the others are options as \"name=value\".",
+						 function),
+				 errtable(relation)));
+}
+
+const Trigger *
+attached_current(const TriggerDesc *triggers, const Trigger *trigger)
+{
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		if (triggers->triggers[i].tgoid == trigger->tgoid)
+			return &triggers->triggers[i];
+	}
+	return NULL;
 }
 
 void
@@ -134,17 +156,9 @@ attached_read(Relation relation, const Trigger *trigger, AttachedColumn *column)
 	ErrorContextCallback callback;
 
 	memset(column, 0, sizeof(*column));
+	attached_need_column(relation, trigger, TRIGGER_FUNCTION);
 
-	if (trigger->tgnargs < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("trigger \"%s\" of relation \"%s\" does not say which column it is for",
-						trigger->tgname, RelationGetRelationName(relation)),
-				 errhint("The first argument of %s is the name of a column, the others are options as \"name=value\".",
-						 TRIGGER_FUNCTION),
-				 errtable(relation)));
-
-	column->number = column_number(relation, trigger->tgargs[0]);
+	column->number = attached_column_number(relation, trigger->tgargs[0]);
 
 	/* a new column may have taken a renamed one's name */
 	if (column->number == InvalidAttrNumber ||
@@ -154,7 +168,7 @@ attached_read(Relation relation, const Trigger *trigger, AttachedColumn *column)
 
 	column->enabled = trigger->tgenabled;
 
-	callback.callback = tell_trigger;
+	callback.callback = attached_tell_trigger;
 	callback.arg = trigger->tgname;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
@@ -165,7 +179,7 @@ attached_read(Relation relation, const Trigger *trigger, AttachedColumn *column)
 bool
 attached_find(Relation relation, const char *name, AttachedColumn *column)
 {
-	AttrNumber	number = column_number(relation, name);
+	AttrNumber	number = attached_column_number(relation, name);
 	TriggerDesc *triggers;
 	bool		found = false;
 

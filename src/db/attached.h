@@ -69,6 +69,21 @@ extern bool attached_is_ours(Oid function);
 /* Whether a function is the extension's, of that name. */
 extern bool attached_is_function(Oid function, const char *expected);
 
+/* The number of the user column of that name, or 0. */
+extern AttrNumber attached_column_number(Relation relation, const char *name);
+
+/* Raises 22023 if a trigger that calls the function has no argument, the column's name. */
+extern void attached_need_column(Relation relation, const Trigger *trigger, const char *function);
+
+/*
+ * Error context callback, for reading a trigger's options; the argument is the
+ * trigger's name.
+ */
+extern void attached_tell_trigger(void *argument);
+
+/* The trigger of a list that has the OID of the other one; NULL: there is none. */
+extern const Trigger *attached_current(const TriggerDesc *triggers, const Trigger *trigger);
+
 /*
  * The relations of a tree (partitions, inheritance children, itself) that
  * hold rows which this session can see: ordinary tables, but no other

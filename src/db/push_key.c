@@ -20,10 +20,6 @@
 #include "push.h"
 #include "store_options.h"
 
-/* The seconds between Unix's epoch and PostgreSQL's. */
-#define EPOCHS_APART \
-	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
-
 static const char *
 to_utf8(const char *text)
 {
@@ -106,15 +102,6 @@ extension_of(FactsFormat format)
 	return "bin";
 }
 
-/* When the transaction began, in seconds since 1970. */
-static int64
-transaction_seconds(void)
-{
-	TimestampTz at = GetCurrentTransactionStartTimestamp();
-
-	return at / USECS_PER_SEC - (at % USECS_PER_SEC < 0 ? 1 : 0) + EPOCHS_APART;
-}
-
 const char *
 push_make_key(const PushColumn *column, Oid table, const char *column_name,
 			  ArrayType *row_key, int32 index, FactsFormat format, const uint8 *sha256)
@@ -147,7 +134,7 @@ push_make_key(const PushColumn *column, Oid table, const char *column_name,
 	if ((column->key_names & (STORE_KEY_DATE | STORE_KEY_TIMESTAMP)) != 0)
 	{
 		values.has_at = true;
-		values.at = transaction_seconds();
+		values.at = timestamptz_to_time_t(GetCurrentTransactionStartTimestamp());
 	}
 
 	made = store_template_expand(to_utf8(column->key), NULL, &values, &error);

@@ -190,15 +190,6 @@ push_options_to_texts(const PushOptions *options)
 
 /* --- a column ------------------------------------------------------------ */
 
-/* The number of the user column of that name, or 0. */
-static AttrNumber
-column_number(Relation relation, const char *name)
-{
-	AttrNumber	number = get_attnum(RelationGetRelid(relation), name);
-
-	return number > 0 ? number : InvalidAttrNumber;
-}
-
 _Noreturn static void
 undefined_column(Relation relation, const char *name)
 {
@@ -221,7 +212,7 @@ is_text(Oid type)
 static void
 check_url_column(Relation relation, const char *name, PushColumn *column)
 {
-	AttrNumber	number = column_number(relation, name);
+	AttrNumber	number = attached_column_number(relation, name);
 	AttrNumber	key[INDEX_MAX_KEYS];
 	int			key_count = push_key_columns(relation, key);
 	Form_pg_attribute attribute;
@@ -341,7 +332,7 @@ read_column(Relation relation, AttrNumber number, const PushOptions *options, Pu
 void
 push_check(Relation relation, const char *name, const PushOptions *options, PushColumn *column)
 {
-	AttrNumber	number = column_number(relation, name);
+	AttrNumber	number = attached_column_number(relation, name);
 	AttrNumber	key[INDEX_MAX_KEYS];
 
 	memset(column, 0, sizeof(*column));
@@ -373,19 +364,12 @@ push_number(Relation relation, const Trigger *trigger)
 
 	if (!push_is_ours(trigger->tgfoid) || trigger->tgnargs == 0)
 		return InvalidAttrNumber;
-	number = column_number(relation, trigger->tgargs[0]);
+	number = attached_column_number(relation, trigger->tgargs[0]);
 
 	/* of a column that was renamed: the one that media_attach puts first */
 	if (trigger->tgnattr > 0 && (number == InvalidAttrNumber || !fires_on(trigger, number)))
 		number = trigger->tgattr[0];
 	return number;
-}
-
-/* Error context callback: an option's error does not know whose it is. */
-static void
-tell_trigger(void *argument)
-{
-	errcontext("reading the arguments of trigger \"%s\"", (const char *) argument);
 }
 
 void
@@ -396,17 +380,10 @@ push_read(Relation relation, const Trigger *trigger, PushColumn *column)
 	AttrNumber	number;
 
 	memset(column, 0, sizeof(*column));
-	if (trigger->tgnargs < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("trigger \"%s\" of relation \"%s\" does not say which column it is for",
-						trigger->tgname, RelationGetRelationName(relation)),
-				 errhint("The first argument of %s is the name of a column, the others are options as \"name=value\".",
-						 TRIGGER_FUNCTION),
-				 errtable(relation)));
+	attached_need_column(relation, trigger, TRIGGER_FUNCTION);
 
 	/* a new column may have taken a renamed one's name */
-	number = column_number(relation, trigger->tgargs[0]);
+	number = attached_column_number(relation, trigger->tgargs[0]);
 	if (number == InvalidAttrNumber || !fires_on(trigger, number))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_COLUMN),
@@ -418,7 +395,7 @@ push_read(Relation relation, const Trigger *trigger, PushColumn *column)
 				 errhint("If the column was renamed, call media_attach with its new name and the options it should have; if it was dropped, drop the trigger."),
 				 errtablecolname(relation, trigger->tgargs[0])));
 
-	callback.callback = tell_trigger;
+	callback.callback = attached_tell_trigger;
 	callback.arg = trigger->tgname;
 	callback.previous = error_context_stack;
 	error_context_stack = &callback;
@@ -432,7 +409,7 @@ push_read(Relation relation, const Trigger *trigger, PushColumn *column)
 bool
 push_find(Relation relation, const char *name, PushColumn *column)
 {
-	AttrNumber	number = column_number(relation, name);
+	AttrNumber	number = attached_column_number(relation, name);
 	TriggerDesc *triggers;
 	bool		found = false;
 

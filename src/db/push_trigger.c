@@ -102,7 +102,7 @@ know_trigger(Relation relation, const Trigger *trigger, KnownTrigger *result)
 {
 	KnownTrigger *known;
 	TriggerDesc *triggers;
-	const Trigger *current = NULL;
+	const Trigger *current;
 
 	if (known_triggers == NULL)
 	{
@@ -128,11 +128,7 @@ know_trigger(Relation relation, const Trigger *trigger, KnownTrigger *result)
 	 * replaced the trigger since.  Only the relation's own is to be kept.
 	 */
 	triggers = CopyTriggerDesc(relation->trigdesc);
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		if (triggers->triggers[i].tgoid == trigger->tgoid)
-			current = &triggers->triggers[i];
-	}
+	current = attached_current(triggers, trigger);
 	memset(result, 0, sizeof(*result));
 	result->trigger = trigger->tgoid;
 	result->relation = RelationGetRelid(relation);
@@ -254,17 +250,6 @@ append_datum(Row *row, Datum datum)
 			append_value(row, i + 1, &value);
 	}
 	array_close(&array);
-}
-
-/* Whether two datums are pointers to one value out of line. */
-static bool
-same_pointer(Datum one, Datum other)
-{
-	const char *pointer = DatumGetPointer(one);
-	const char *other_pointer = DatumGetPointer(other);
-
-	return VARATT_IS_EXTERNAL_ONDISK(pointer) && VARATT_IS_EXTERNAL_ONDISK(other_pointer) &&
-		memcmp(pointer, other_pointer, VARSIZE_EXTERNAL(pointer)) == 0;
 }
 
 /*
@@ -410,7 +395,7 @@ row_updated(Row *row, TupleTableSlot *before)
 		append(row, 'd', -1);
 		append_datum(row, datum);
 	}
-	else if (same_pointer(old_datum, datum))
+	else if (value_same_pointer(old_datum, datum))
 		return;
 	else if (column->is_array)
 		compare_arrays(row, old_datum, datum);

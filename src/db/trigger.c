@@ -86,7 +86,7 @@ know_trigger(Relation relation, const Trigger *trigger, AttachedColumn *column)
 {
 	KnownTrigger *known;
 	TriggerDesc *triggers;
-	const Trigger *current = NULL;
+	const Trigger *current;
 
 	if (known_triggers == NULL)
 	{
@@ -111,11 +111,7 @@ know_trigger(Relation relation, const Trigger *trigger, AttachedColumn *column)
 	 * replaced the trigger since.  Only the relation's own is to be kept.
 	 */
 	triggers = CopyTriggerDesc(relation->trigdesc);
-	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
-	{
-		if (triggers->triggers[i].tgoid == trigger->tgoid)
-			current = &triggers->triggers[i];
-	}
+	current = attached_current(triggers, trigger);
 
 	attached_read(relation, current != NULL ? current : trigger, column);
 	if (current != NULL)
@@ -143,17 +139,6 @@ tell_place(void *argument)
 	err_generic_string(PG_DIAG_COLUMN_NAME, place->column);
 }
 
-/* Whether two datums are pointers to one value out of line. */
-static bool
-same_pointer(Datum one, Datum other)
-{
-	const char *pointer = DatumGetPointer(one);
-	const char *other_pointer = DatumGetPointer(other);
-
-	return VARATT_IS_EXTERNAL_ONDISK(pointer) && VARATT_IS_EXTERNAL_ONDISK(other_pointer) &&
-		memcmp(pointer, other_pointer, VARSIZE_EXTERNAL(pointer)) == 0;
-}
-
 /*
  * Compresses a bytea.  before is what it was, or NULL.  Returns NULL if it
  * may stay as it is.
@@ -170,7 +155,7 @@ compress_picture(Datum datum, const Datum *before, const ImageCompressOptions *o
 	{
 		Value		value_before;
 
-		if (same_pointer(datum, *before))
+		if (value_same_pointer(datum, *before))
 			return NULL;
 		value_open(&value_before, *before);
 		if (value_equal(&value, &value_before))
@@ -267,7 +252,7 @@ rebuild_array(PictureArray *array, bytea **replacements)
 static ArrayType *
 compress_array(Datum datum, const Datum *before, const ImageCompressOptions *options, Place *place)
 {
-	bool		same = before != NULL && same_pointer(datum, *before);
+	bool		same = before != NULL && value_same_pointer(datum, *before);
 	ArrayBefore array_before = {.datum = before};
 	PictureArray array;
 	bytea	  **replacements = NULL;

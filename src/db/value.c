@@ -199,6 +199,16 @@ value_copy(Value *value)
 }
 
 bool
+value_same_pointer(Datum one, Datum other)
+{
+	const char *pointer = DatumGetPointer(one);
+	const char *other_pointer = DatumGetPointer(other);
+
+	return VARATT_IS_EXTERNAL_ONDISK(pointer) && VARATT_IS_EXTERNAL_ONDISK(other_pointer) &&
+		memcmp(pointer, other_pointer, VARSIZE_EXTERNAL(pointer)) == 0;
+}
+
+bool
 value_equal(Value *one, Value *other)
 {
 	uint64		done = 0;

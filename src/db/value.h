@@ -70,6 +70,9 @@ extern size_t value_read_on(Value *value, uint64 offset, const uint8 **bytes);
 /* Copies all of it into a new bytea, in the current memory context. */
 extern bytea *value_copy(Value *value);
 
+/* Whether two datums are pointers to one value out of line. */
+extern bool value_same_pointer(Datum one, Datum other);
+
 /* Whether two values hold the same bytes. */
 extern bool value_equal(Value *one, Value *other);
 
