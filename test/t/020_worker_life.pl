@@ -194,6 +194,8 @@ foreach my $database (qw(app1 app2))
 }
 worked($node, $_, "R3: a worker comes to $_") foreach qw(app1 app2);
 $node->safe_psql('postgres', 'CREATE DATABASE pattern TEMPLATE app1');
+# a new database is looked at; that has to be over before it is left work unsaid
+is(wait_for($node, 'pattern', $state, 'idle'), 'idle', 'R3: a worker looks at a new database');
 no_worker_left($node, 'R4: workers leave');
 $node->safe_psql('pattern', q{INSERT INTO mediastore.change (kind, relation) VALUES ('t', 'pg_class')});
 is($node->safe_psql('app1', $state), 'idle', 'the view says that nothing is to be done');
