@@ -651,6 +651,13 @@ class Store:
     def requests(self, case):
         return [(m, t.partition('?')[2]) for m, t, *_ in self.seen if t.startswith(f'/bucket/{case}')]
 
+    @staticmethod
+    def comes_to(condition, seconds=20):
+        until = time.monotonic() + seconds
+        while not condition() and time.monotonic() < until:
+            time.sleep(0.05)
+        return condition()
+
 
 def waiting(courier, server, options):
     """Transfers that wait for their turn."""
@@ -768,20 +775,17 @@ def test_faults(program):
           [('POST', 'uploadId=an%20id%2B')], 'its requests', server.requests('parts'))
     for case, what in ('failing', 'an error in a 200'), ('lost', 'half an answer'), ('nopart', 'a part fails'):
         is_status(put(case, 20000000), 'RETRY', what)
-        courier.do(plain, HEAD, 'fine')
-        time.sleep(0.2)
-        check(server.requests(case)[-1] == ('DELETE', 'uploadId=an%20id%2B'), 'the parts are thrown away', server.requests(case))
+        check(server.comes_to(lambda: server.requests(case)[-1] == ('DELETE', 'uploadId=an%20id%2B')),
+              'the parts are thrown away', server.requests(case))
     before = len(server.requests('parts'))
     is_status(put('parts', 20000000, sha256='0' * 64), 'CHANGED', 'other bytes, in parts')
-    courier.do(plain, HEAD, 'fine')
-    time.sleep(0.2)
-    check([m for m, _ in server.requests('parts')[before:]] == ['POST', 'PUT', 'PUT', 'DELETE'], 'nothing is put together',
-          server.requests('parts')[before:])
+    check(server.comes_to(lambda: [m for m, _ in server.requests('parts')[before:]] == ['POST', 'PUT', 'PUT', 'DELETE']),
+          'nothing is put together', server.requests('parts')[before:])
 
     # a parent that doesn't take what comes: no more than the slots
     transfer = courier.begin(plain, GET, 'big')
     lent = []
-    while select.select([courier.socket], [], [], 0.5)[0]:
+    while len(lent) < 3 or select.select([courier.socket], [], [], 0.5)[0]:
         frame, _ = courier.receive()
         assert frame['kind'] == DATA
         lent.append(frame)
