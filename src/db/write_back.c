@@ -78,22 +78,27 @@ static bool told_some = false;	/* since that sweep began */
 static TimestampTz come_back = 0;	/* when a sweep is to find those again that
 									 * could not be told */
 
+/*
+ * The object of an attachment that is found is looked up, whatever the plan: it
+ * may have been made while both tables were empty.
+ */
+#define IS_STORED \
+	"COALESCE((SELECT o.state FROM mediastore.object AS o WHERE o.id OPERATOR(pg_catalog.=) a.object)" \
+	" OPERATOR(pg_catalog.=) 'stored', false)"
+
 static OwnStatement find_stored = {
 	.text = "SELECT a.object, a.relation::pg_catalog.oid, a.row_key, a.column_name, true"
-	" FROM mediastore.attachment AS a JOIN mediastore.object AS o ON o.id OPERATOR(pg_catalog.=) a.object"
-	" WHERE a.object OPERATOR(pg_catalog.=) ANY ($1) AND NOT a.written"
-	" AND o.state OPERATOR(pg_catalog.=) 'stored' LIMIT 1000",
+	" FROM mediastore.attachment AS a WHERE a.object OPERATOR(pg_catalog.=) ANY ($1) AND NOT a.written"
+	" AND " IS_STORED " LIMIT 1000",
 	.result = SPI_OK_SELECT,
 	.count = 1,
 	.types = {INT8ARRAYOID}
 };
 
 static OwnStatement find_swept = {
-	.text = "SELECT w.object, w.relation::pg_catalog.oid, w.row_key, w.column_name,"
-	" o.state OPERATOR(pg_catalog.=) 'stored'"
-	" FROM (SELECT a.object, a.relation, a.row_key, a.column_name FROM mediastore.attachment AS a"
-	" WHERE NOT a.written AND a.object OPERATOR(pg_catalog.>) $1 ORDER BY a.object LIMIT $2) AS w"
-	" JOIN mediastore.object AS o ON o.id OPERATOR(pg_catalog.=) w.object",
+	.text = "SELECT a.object, a.relation::pg_catalog.oid, a.row_key, a.column_name, " IS_STORED
+	" FROM mediastore.attachment AS a"
+	" WHERE NOT a.written AND a.object OPERATOR(pg_catalog.>) $1 ORDER BY a.object LIMIT $2",
 	.result = SPI_OK_SELECT,
 	.count = 2,
 	.types = {INT8OID, INT8OID}
@@ -103,7 +108,8 @@ static OwnStatement find_elements = {
 	.text = "SELECT a.index, a.object, o.server, o.key, o.sha256, o.bytes, o.owner::pg_catalog.oid,"
 	" o.state OPERATOR(pg_catalog.=) 'stored', a.written,"
 	" CASE WHEN o.attempts OPERATOR(pg_catalog.>) 0 THEN o.next_attempt_at END, a.offloaded"
-	" FROM mediastore.attachment AS a JOIN mediastore.object AS o ON o.id OPERATOR(pg_catalog.=) a.object"
+	" FROM mediastore.attachment AS a, LATERAL"
+	" (SELECT i.* FROM mediastore.object AS i WHERE i.id OPERATOR(pg_catalog.=) a.object OFFSET 0) AS o"
 	" WHERE a.relation OPERATOR(pg_catalog.=) $1 AND a.row_key OPERATOR(pg_catalog.=) $2"
 	" AND a.column_name OPERATOR(pg_catalog.=) $3 ORDER BY a.index",
 	.result = SPI_OK_SELECT,
