@@ -42,7 +42,8 @@ PG_FUNCTION_INFO_V1(media_fold_changes);
 #define CHAR "::pg_catalog.\"char\""
 
 static OwnStatement read_changes = {
-	.text = "SELECT c.id, c.kind FROM mediastore.change AS c ORDER BY c.id LIMIT $1",
+	.text = "SELECT c.id, c.kind, EXISTS (SELECT FROM pg_catalog.pg_class AS r WHERE r.oid" EQUAL "c.relation)"
+	" FROM mediastore.change AS c ORDER BY c.id LIMIT $1",
 	.result = SPI_OK_SELECT, .count = 1, .types = {INT8OID}
 };
 
@@ -316,9 +317,9 @@ tell_refused(Datum attached)
 	SPI_freetuptable(SPI_tuptable);
 }
 
-/* Folds changes of the kinds 'a' and 'd'. */
+/* Folds changes of the kinds 'a' and 'd'.  is_one: a single one, which is in effect. */
 static void
-fold_places(Datum changes)
+fold_places(Datum changes, bool is_one)
 {
 	Datum		values[4];
 	Datum		lost;
@@ -327,8 +328,17 @@ fold_places(Datum changes)
 	int			lost_count;
 
 	values[0] = changes;
-	own_execute(&find_attached, values, NULL);
-	attached = take_numbers(&attached_count);
+	if (is_one)
+	{
+		/* mostly the first of a worker, which has all its statements to plan yet */
+		attached = changes;
+		attached_count = 1;
+	}
+	else
+	{
+		own_execute(&find_attached, values, NULL);
+		attached = take_numbers(&attached_count);
+	}
 
 	values[1] = attached;
 	own_execute(&detach_places, values, NULL);
@@ -401,19 +411,6 @@ number_array(Datum *numbers, int count)
 										   FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-bool
-fold_is_due(void)
-{
-	Datum		values[1];
-	bool		is_due;
-
-	values[0] = Int64GetDatum(1);
-	own_execute(&read_changes, values, NULL);
-	is_due = SPI_processed > 0;
-	SPI_freetuptable(SPI_tuptable);
-	return is_due;
-}
-
 int
 fold_changes(int most)
 {
@@ -423,6 +420,7 @@ fold_changes(int most)
 	Datum		values[1];
 	Datum	   *ids;
 	char	   *kinds;
+	bool	   *has_table;
 	int			count;
 	int			done = 0;
 	bool		finished = true;
@@ -432,6 +430,7 @@ fold_changes(int most)
 	count = (int) SPI_processed;
 	ids = (Datum *) palloc(sizeof(Datum) * (Size) Max(count, 1));
 	kinds = (char *) palloc((Size) Max(count, 1));
+	has_table = (bool *) palloc(sizeof(bool) * (Size) Max(count, 1));
 	for (int i = 0; i < count; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
@@ -439,6 +438,7 @@ fold_changes(int most)
 
 		ids[i] = Int64GetDatum(DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &is_null)));
 		kinds[i] = DatumGetChar(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &is_null));
+		has_table[i] = DatumGetBool(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &is_null));
 	}
 	SPI_freetuptable(SPI_tuptable);
 
@@ -451,7 +451,8 @@ fold_changes(int most)
 			end++;
 		if (end > done)
 		{
-			fold_places(number_array(ids + done, end - done));
+			fold_places(number_array(ids + done, end - done),
+						end - done == 1 && kinds[done] == 'a' && has_table[done]);
 			done = end;
 			continue;
 		}

@@ -364,7 +364,7 @@ start(HelperProcess *helper)
 	helper->started_at = GetCurrentTimestamp();
 	helper->memory = mediastore_codec_memory;
 	helper->idle = mediastore_helper_idle;
-	helper->user = GetUserId();
+	helper->user = helper->is_codec ? GetUserId() : InvalidOid;
 }
 
 /*

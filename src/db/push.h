@@ -196,7 +196,4 @@ extern void change_append(const Change *change);
  */
 extern int	fold_changes(int most);
 
-/* Whether there are changes to be folded; as above. */
-extern bool fold_is_due(void);
-
 #endif							/* MEDIASTORE_PUSH_H */

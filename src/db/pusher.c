@@ -24,7 +24,6 @@
 #include "claim.h"
 #include "compat.h"
 #include "courier_client.h"
-#include "helper_process.h"
 #include "own_tables.h"
 #include "push.h"
 #include "pusher.h"
@@ -51,7 +50,7 @@
 #define FOLDED_AT_ONCE	100
 
 /* Values are read when there are so many to be, or for so long (ms), or at need. */
-#define READ_AT_ONCE	8
+#define READ_AT_ONCE	16
 #define LONGEST_UNREAD	5
 
 /* A round that has nothing to do looks at the queue so often, if asked (ms). */
@@ -63,6 +62,9 @@
  */
 #define SHORTEST_PAUSE	5
 #define LONGEST_PAUSE	100
+
+/* That is so many times as long where there is a backlog, and enough is known to be due. */
+#define BACKLOG_PAUSES	3
 
 /* How long values may be read for, ms: functions of their tables' types run. */
 #define READ_TIMEOUT	(30 * 1000)
@@ -90,7 +92,7 @@ static TimestampTz wants_since = 0;
 static bool is_locked = false;
 static bool has_taken_over = false;
 static bool look_wanted = true; /* at the queue: somebody has woken us, say */
-static bool more_due = false;	/* the last claim took all that it could */
+static bool more_due = false;	/* there may be, for the last claim found some */
 static TimestampTz taken_over_until = 0;
 static TimestampTz next_due = 0;
 static TimestampTz looked_at = 0;
@@ -293,8 +295,10 @@ claim_more(void)
 		push_prepare(free, count);
 		claimed_at = now;
 		if (count == asked)
-		{
 			most_ready = is_slow ? LEAST_READY : Min(2 * most_ready, MOST_READY);
+		/* when the next one is due is asked for after these have been sent off */
+		if (count > 0)
+		{
 			more_due = true;
 			next_due = 0;
 			return;
@@ -411,7 +415,6 @@ needs_statements(bool claim, TimestampTz now, long timeout)
 		return true;
 	if (!claim)
 		return false;
-	/* whoever does not want to wait wants to be sure */
 	if (timeout == 0)
 		return true;
 	if ((look_wanted && look_delay(now) == 0) || (more_due && ready <= most_ready / 2))
@@ -424,30 +427,11 @@ needs_statements(bool claim, TimestampTz now, long timeout)
 	return running + ready + ended == 0 && TimestampDifferenceExceeds(looked_at, now, LOOK_AGAIN);
 }
 
-static void
-start_program(void *context pg_attribute_unused())
-{
-	(void) helper_get(HELPER_COURIER);
-}
-
-/*
- * The program takes as long to start as our first statements do.  If it does
- * not, that is found out when it is needed.
- */
-static void
-start_courier(void)
-{
-	ErrorData  *error;
-
-	if (helper_peek(HELPER_COURIER)->pid == 0 && fold_is_due())
-		(void) subtransaction_try(start_program, NULL, &error);
-}
-
 /* Records, folds, claims.  False if the extension is gone. */
 static bool
 do_statements(bool claim)
 {
-	int			folded;
+	int			folded = 0;
 	TimestampTz begun;
 
 	if (!OidIsValid(own_table("object")))
@@ -460,23 +444,27 @@ do_statements(bool claim)
 		taken_over_until = claim_take_over();
 		has_taken_over = true;
 	}
-	look_wanted = false;
+	/* what is due already comes first, while it lasts */
 	begun = GetCurrentTimestamp();
-	start_courier();
-	folded = fold_changes(FOLDED_AT_ONCE);
-	if (folded > 0)
-		write_back_sweep();
-	if (folded >= FOLDED_AT_ONCE)
-		look_wanted = true;
-	if (folded < FOLDED_AT_ONCE || push_count(PUSH_READY) <= most_ready / 2)
+	if (!more_due || look_delay(begun) == 0)
+	{
+		look_wanted = false;
+		folded = fold_changes(FOLDED_AT_ONCE);
+		if (folded > 0)
+			write_back_sweep();
+		looked_at = GetCurrentTimestamp();
+		look_pause = (int) TimestampDifferenceMilliseconds(begun, looked_at);
+		look_pause = Min(Max(look_pause, SHORTEST_PAUSE), LONGEST_PAUSE);
+		/* a backlog is another matter */
+		if (folded >= FOLDED_AT_ONCE)
+		{
+			look_wanted = true;
+			look_pause = more_due ? BACKLOG_PAUSES * look_pause : 0;
+		}
+	}
+	if (push_count(PUSH_READY) <= most_ready / 2 || (!more_due && folded < FOLDED_AT_ONCE))
 		claim_more();
 	write_back_find();
-	looked_at = GetCurrentTimestamp();
-	look_pause = (int) TimestampDifferenceMilliseconds(begun, looked_at);
-	look_pause = Min(Max(look_pause, SHORTEST_PAUSE), LONGEST_PAUSE);
-	/* a backlog is another matter */
-	if (folded >= FOLDED_AT_ONCE)
-		look_pause = 0;
 	return true;
 }
 
@@ -495,6 +483,9 @@ work(bool claim, long timeout)
 				push_end(&push_objects[i], PUSH_POSTPONE, 0, NULL);
 		}
 	}
+	/* whoever does not want to wait wants to be sure */
+	else if (timeout == 0)
+		look_wanted = true;
 	if (needs_values(now) || needs_statements(claim, now, timeout))
 	{
 		begin_transaction();

@@ -27,8 +27,14 @@
 /* The courier ends a transfer that takes too long; it may be late by so much (ms). */
 #define LONGEST_OVERDUE	(10 * 1000)
 
-/* Transfers that wait for their turn at the courier, at least, if there are some. */
+/*
+ * Transfers that wait for their turn at the courier, if there are some: more of
+ * them the smaller they are, so that it has something to do for as long as our
+ * statements take.
+ */
 #define LEAST_AHEAD		16
+#define MOST_AHEAD		32
+#define BYTES_AHEAD		((uint64) 8 * 1024 * 1024)
 
 /* How soon what could not be read for a lock is tried again, in seconds. */
 #define LOCKED_SECONDS	1.0
@@ -58,7 +64,7 @@ TimestampTz push_ended_since = 0;
 int
 push_most_begun(void)
 {
-	return Min(mediastore_push_concurrency + Max(mediastore_push_concurrency, LEAST_AHEAD),
+	return Min(mediastore_push_concurrency + Max(mediastore_push_concurrency, MOST_AHEAD),
 			   COURIER_TRANSFERS);
 }
 
@@ -513,6 +519,9 @@ push_begin(void)
 			continue;
 		}
 		if (running > 0 && bytes + object->request.length > most_bytes)
+			continue;
+		if (running >= mediastore_push_concurrency + LEAST_AHEAD &&
+			bytes + object->request.length > BYTES_AHEAD)
 			continue;
 		begin_transfer(object);
 		if (object->stage == PUSH_RUNNING)

@@ -11,6 +11,10 @@
  */
 #include "postgres.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "access/xact.h"
 #include "miscadmin.h"
 #include "pgstat.h"
@@ -25,6 +29,7 @@
 
 #include "../mediastore.h"
 #include "compat.h"
+#include "helper_process.h"
 #include "own_tables.h"
 #include "pusher.h"
 #include "pusher_transaction.h"
@@ -56,6 +61,9 @@
 /* How often, and how long apart (ms), that session's lock is asked for. */
 #define LOCK_TRIES	5
 #define LOCK_WAIT	100
+
+/* Freed memory up to this much stays with the process, bytes. */
+#define KEPT_MEMORY (4 * 1024 * 1024)
 
 PGDLLEXPORT void media_worker_main(Datum argument);
 
@@ -222,6 +230,44 @@ work(bool linger)
 	}
 }
 
+/*
+ * The courier takes as long to start as we take to enter the database; so it is
+ * started first, where there seems to be a use for it.  If it can't be, that is
+ * found out when it is needed.
+ */
+static void
+start_courier(const WorkerOrder *order)
+{
+	MemoryContext memory = CurrentMemoryContext;
+	WorkerSlot	slot;
+
+	if (order->is_look || !worker_look(order->database, &slot) || !slot.has_extension)
+		return;
+	PG_TRY();
+	{
+		(void) helper_get(HELPER_COURIER);
+	}
+	PG_CATCH();
+	{
+		MemoryContextSwitchTo(memory);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+}
+
+/*
+ * Values are read in pieces of some hundred kilobytes: their memory is not to be
+ * given back to the system, and got from it, for each.
+ */
+static void
+keep_memory(void)
+{
+#ifdef __GLIBC__
+	(void) mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY);
+	(void) mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
+#endif
+}
+
 /* What an error says, without what is of no use in one line. */
 static void
 tell_failure(const ErrorData *error)
@@ -243,8 +289,10 @@ media_worker_main(Datum argument pg_attribute_unused())
 	memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof(order));
 	if (!worker_attach(order.index, order.number))
 		proc_exit(0);
+	start_courier(&order);
 	BackgroundWorkerInitializeConnectionByOid(order.database, InvalidOid, 0);
 	set_settings();
+	keep_memory();
 	memory = AllocSetContextCreate(TopMemoryContext, "mediastore worker", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(memory);
 
