@@ -174,16 +174,29 @@ class Database(Backend):
         return self.ask("SELECT (SELECT count(*) FROM mediastore.change) "
                         "+ (SELECT count(*) FROM mediastore.object WHERE state = ANY ('{pending,deleting}'))")
 
-    def wait(self, seconds=600, pause=0.02):
-        until = time.monotonic() + seconds
-        while self.left():
-            if time.monotonic() > until:
+    def is_done(self):
+        """Asked often, so it is to take little from those it asks about."""
+        return self.ask("SELECT NOT EXISTS (SELECT FROM mediastore.change) AND NOT EXISTS "
+                        "(SELECT FROM mediastore.object WHERE state = ANY ('{pending,deleting}'))")
+
+    def wait(self, seconds=600):
+        began = time.monotonic()
+        while not self.is_done():
+            spent = time.monotonic() - began
+            if spent > seconds:
                 self.cursor.execute("SELECT w::text FROM mediastore.worker w")
                 raise SystemExit("the queue does not become empty: %s" % self.cursor.fetchall())
-            time.sleep(pause)
+            # to a fiftieth exactly, and no oftener: asking takes time of the two cores, too
+            time.sleep(min(max(spent / 50, 0.005), 0.1))
         dead = self.ask("SELECT count(*) FROM mediastore.object WHERE state = 'dead'")
         if dead:
             raise SystemExit("%d objects are dead: %s" % (dead, self.ask("SELECT max(last_error) FROM mediastore.object")))
+
+    def set_enabled(self, value):
+        self.do("ALTER SYSTEM SET mediastore.enabled = " + value, "SELECT pg_reload_conf()")
+        while self.ask("SHOW mediastore.enabled") != value:
+            time.sleep(0.01)
+        time.sleep(0.1)
 
     def empty(self, *tables):
         """Rows and objects are gone, and what they leave in the catalog, too."""
@@ -207,7 +220,12 @@ def pushed(database, table):
     # other bytes in each run
     stamp = int(time.time() * 1000) % (1 << 40)
     database.do("BEGIN", "INSERT INTO %s (data) SELECT overlay(data PLACING int8send(%d::int8 * 100000 + id) FROM 1) FROM source" % (table, stamp))
-    pushers = Pushers(database.server)
+    # the worker and its courier are there, as the others' loops are
+    other = Database()
+    other.do("INSERT INTO %s (data) VALUES ('')" % table)
+    other.wait()
+    other.connection.close()
+    pushers = Pushers(database.server, 0.1)
     began = time.monotonic()
     database.do("COMMIT")
     database.wait()
@@ -335,7 +353,7 @@ def large(database, sink):
     pushers = Pushers(database.server, 0.02)
     began = time.monotonic()
     database.do("COMMIT")
-    database.wait(1200, 0.1)
+    database.wait(1200)
     spent = time.monotonic() - began
     cpu = pushers.stop()
     after = sink.ask()
@@ -348,20 +366,20 @@ def large(database, sink):
 # ---------------------------------------------------------------- INSERT, latency
 
 def insert(database):
-    seconds = 5
-    heading("insert: of small rows, with the trigger and without, medians of %d" % RUNS)
+    heading("insert: of small rows, with the trigger and without, by turns, medians of %d" % RUNS)
     database.table("with_it", "memory_sink")
     database.table("without", None)
     script = os.path.join(os.environ["WORK"], "insert.sql")
 
-    def single(table):
+    def single(table, seconds):
+        """So many sessions that no core rests: to be woken takes longer than a row."""
         with open(script, "w") as f:
             f.write("INSERT INTO %s (data) VALUES (decode(md5(random()::text), 'hex'));\n" % table)
-        output = subprocess.run([os.environ["BINDIR"] + "/pgbench", "-n", "-M", "prepared", "-T", str(seconds), "-f", script],
-                                stdout=subprocess.PIPE, check=True, text=True).stdout
+        output = subprocess.run([os.environ["BINDIR"] + "/pgbench", "-n", "-M", "prepared", "-c", "4", "-T", str(seconds), "-f", script],
+                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, text=True).stdout
         return float(next(line.split()[2] for line in output.splitlines() if line.startswith("tps = ")))
 
-    def many(table):
+    def many(table, seconds):
         rows = 1000
         began, done = time.monotonic(), 0
         while time.monotonic() < began + seconds:
@@ -369,29 +387,31 @@ def insert(database):
             done += rows
         return done / (time.monotonic() - began)
 
-    # while the store is paused the trigger's own cost is seen; else the
-    # pushing takes its share of the machine
+    def run(function, table, seconds, at_work):
+        if not at_work:
+            database.set_enabled("off")
+        rate = function(table, seconds)
+        if not at_work:
+            # nobody is to work that off
+            database.do("TRUNCATE mediastore.change")
+            database.set_enabled("on")
+        database.empty(table)
+        return rate
+
+    # while the worker is off the trigger's own cost is seen; else it, and the
+    # pushing, take their share of the machine
     database.do("INSERT INTO with_it (data) VALUES ('')")
     database.wait()
-    for worker in ("paused", "pushing"):
-        def run(function, table):
-            if worker == "paused":
-                database.do("SELECT media_pause('memory_sink')")
-            try:
-                rate = function(table)
-            finally:
-                database.do("SELECT media_resume('memory_sink')")
-            database.empty(table)
-            return rate
-
-        for what, function in (("a row a statement", single), ("1,000 rows a statement", many)):
-            with_it, without = [], []
-            for turn in range(RUNS):
-                for table, rates in (("with_it", with_it), ("without", without))[::1 if turn % 2 == 0 else -1]:
-                    rates.append(run(function, table))
-            ratio = 100 * statistics.median(a / b for a, b in zip(with_it, without))
-            print("%-24s worker %-8s %9.0f rows/s, without %9.0f: %.0f %% %s" % (
-                what, worker, statistics.median(with_it), statistics.median(without), ratio, verdict(ratio, 70, "%", least=True)), flush=True)
+    for what, function, at_work, seconds in (("a row a statement", single, False, 5), ("1,000 rows a statement", many, False, 2),
+                                             ("a row a statement", single, True, 1)):
+        with_it, without = [], []
+        for turn in range(RUNS):
+            for table, rates in (("with_it", with_it), ("without", without))[::1 if turn % 2 == 0 else -1]:
+                rates.append(run(function, table, seconds, at_work))
+        ratio = 100 * statistics.median(with_it) / statistics.median(without)
+        print("%-24s worker %-8s %9.0f rows/s, without %9.0f: %.0f %% %s" % (
+            what, "at work" if at_work else "off", statistics.median(with_it), statistics.median(without), ratio,
+            verdict(ratio, 70, "%", least=True)), flush=True)
 
 
 def latency(database, sink):
