@@ -232,6 +232,8 @@ no_worker_left($node, 'R4: workers leave again');
 
 	no_worker_left($node, 'R18: it leaves');
 	my ($launcher) = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'mediastore launcher'});
+	my $maps = slurp_file("/proc/$launcher/maps");
+	ok($maps =~ /mediastore/ && $maps !~ /libcurl/, 'R20: the module is in the server, the network library is not');
 	my $counters = q{SELECT string_agg(xact_commit + xact_rollback || '', ' ' ORDER BY datname) FROM pg_stat_database WHERE datname IN ('app1', 'app2', 'copy')};
 	usleep(1_500_000);
 	my ($before, $switches) = ($node->safe_psql('postgres', $counters), status_of($launcher, 'voluntary_ctxt_switches'));
@@ -374,6 +376,16 @@ sub takes_less
 	$node->stop('fast');
 	cmp_ok(time - $begin, '<', 2, 'R5: a fast stop');
 	unlike(slurp_file($node->logfile), qr/PANIC|terminated by signal|server process .* exit code [^1]/, 'and nothing has crashed');
+}
+
+# --- the server's sudden end -----------------------------------------------
+{
+	$node->start;
+	is(wait_for($node, 'postgres', $launchers, 1), 1, 'R7: a launcher');
+	my ($launcher) = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'mediastore launcher'});
+	my $worker = worker_in($node, 'app1');
+	$node->kill9;
+	ok(wait_gone($_, 5), 'R7: it does not outlive the postmaster') foreach $launcher, $worker;
 }
 
 done_testing();
