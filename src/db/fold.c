@@ -476,8 +476,8 @@ fold_changes(int most)
 	MemoryContextSwitchTo(memory_before);
 	MemoryContextDelete(memory);
 
-	/* one that is folded in part counts: there is more to come */
-	return finished ? done : done + 1;
+	/* one that is folded in part: there is more to come */
+	return finished ? done : Max(done + 1, most);
 }
 
 /*

@@ -190,7 +190,8 @@ typedef struct Change
 extern void change_append(const Change *change);
 
 /*
- * Folds committed changes, most at a time, in their order; gives how many.
+ * Folds committed changes, most at a time, in their order; gives how many, and
+ * not less than most if there may be more.
  * To be called by the one process that may (pusher.h), in a transaction with
  * SPI connected.
  */

@@ -361,6 +361,19 @@ sub takes_less
 	no_worker_left($node, 'and nobody stays for it, however many rows wait');
 	$node->safe_psql('paused', "SELECT media_resume('files')");
 	is(wait_for($node, 'paused', 'SELECT count(*) FROM picture WHERE url IS NULL', 0, 60), 0, 'later all of them are told');
+
+	# more than a look folds, and nobody to wake the worker again
+	$node->safe_psql(
+		'paused', q{
+		CREATE TABLE many (id int PRIMARY KEY, data bytea);
+		CREATE TRIGGER push AFTER INSERT OR DELETE OR UPDATE ON many FOR EACH ROW EXECUTE FUNCTION media_push_trigger('data', 'server=files');
+		CREATE TRIGGER push_truncate AFTER TRUNCATE ON many FOR EACH STATEMENT EXECUTE FUNCTION media_push_trigger('data', 'server=files');
+		INSERT INTO many SELECT i, 'of many' FROM generate_series(1, 80000) AS i});
+	is(wait_for($node, 'paused', 'SELECT count(*) FROM mediastore.change', 0, 120), 0, 'many rows of one content');
+	no_worker_left($node, 'the worker leaves');
+	$node->safe_psql('paused', q{TRUNCATE many; INSERT INTO picture VALUES (0, 'after many')});
+	is(wait_for($node, 'paused', 'SELECT count(*) FROM mediastore.change', 0, 60), 0, 'the end of many rows, and what came after it');
+	is($node->safe_psql('paused', q{SELECT count(*) FROM mediastore.attachment WHERE relation = 'many'::regclass}), 0, 'none is left');
 }
 
 # --- the server's end ------------------------------------------------------
