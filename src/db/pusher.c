@@ -63,7 +63,7 @@
 #define SHORTEST_PAUSE	5
 #define LONGEST_PAUSE	100
 
-/* That is so many times as long where there is a backlog, and enough is known to be due. */
+/* That is so many times as long where there is a backlog, as long as enough is known to be due. */
 #define BACKLOG_PAUSES	3
 
 /* How long values may be read for, ms: functions of their tables' types run. */
@@ -99,6 +99,7 @@ static TimestampTz looked_at = 0;
 static TimestampTz claimed_at = 0;
 static int	most_ready = LEAST_READY;
 static int	look_pause = 0;		/* until the next look, ms */
+static bool has_backlog = false;	/* the last look has left changes */
 
 /* --- what is under way ---------------------------------------------------- */
 
@@ -112,6 +113,7 @@ forget_all(void)
 	look_wanted = true;
 	write_back_forget();
 	more_due = false;
+	has_backlog = false;
 	has_taken_over = false;
 	look_pause = 0;
 	next_due = 0;
@@ -432,6 +434,7 @@ static bool
 do_statements(bool claim)
 {
 	int			folded = 0;
+	bool		looks;
 	TimestampTz begun;
 
 	if (!OidIsValid(own_table("object")))
@@ -446,25 +449,28 @@ do_statements(bool claim)
 	}
 	/* what is due already comes first, while it lasts */
 	begun = GetCurrentTimestamp();
-	if (!more_due || look_delay(begun) == 0)
+	looks = !more_due || look_delay(begun) == 0;
+	if (looks)
 	{
-		look_wanted = false;
 		folded = fold_changes(FOLDED_AT_ONCE);
 		if (folded > 0)
 			write_back_sweep();
-		looked_at = GetCurrentTimestamp();
-		look_pause = (int) TimestampDifferenceMilliseconds(begun, looked_at);
-		look_pause = Min(Max(look_pause, SHORTEST_PAUSE), LONGEST_PAUSE);
-		/* a backlog is another matter */
-		if (folded >= FOLDED_AT_ONCE)
-		{
-			look_wanted = true;
-			look_pause = more_due ? BACKLOG_PAUSES * look_pause : 0;
-		}
+		has_backlog = folded >= FOLDED_AT_ONCE;
+		look_wanted = has_backlog;
 	}
 	if (push_count(PUSH_READY) <= most_ready / 2 || (!more_due && folded < FOLDED_AT_ONCE))
 		claim_more();
 	write_back_find();
+	if (looks)
+	{
+		looked_at = GetCurrentTimestamp();
+		look_pause = (int) TimestampDifferenceMilliseconds(begun, looked_at);
+		look_pause = Min(Max(look_pause, SHORTEST_PAUSE), LONGEST_PAUSE);
+		if (has_backlog)
+			look_pause *= BACKLOG_PAUSES;
+	}
+	if (has_backlog && !more_due)
+		look_pause = 0;
 	return true;
 }
 

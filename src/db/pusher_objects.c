@@ -34,6 +34,7 @@
  */
 #define LEAST_AHEAD		16
 #define MOST_AHEAD		32
+#define AHEAD_OF_EACH	4
 #define BYTES_AHEAD		((uint64) 8 * 1024 * 1024)
 
 /* How soon what could not be read for a lock is tried again, in seconds. */
@@ -64,8 +65,10 @@ TimestampTz push_ended_since = 0;
 int
 push_most_begun(void)
 {
-	return Min(mediastore_push_concurrency + Max(mediastore_push_concurrency, MOST_AHEAD),
-			   COURIER_TRANSFERS);
+	int			ahead = Min(AHEAD_OF_EACH * mediastore_push_concurrency, MOST_AHEAD);
+
+	ahead = Max(ahead, Max(mediastore_push_concurrency, LEAST_AHEAD));
+	return Min(mediastore_push_concurrency + ahead, COURIER_TRANSFERS);
 }
 
 int

@@ -275,7 +275,11 @@ start_waiting(void)
 
 	while ((next = next_waiting()) != NULL)
 	{
-		start(next);
+		/* a failure for want of time would be nobody's fault but ours */
+		if (next->driver.deadline > 0 && driver_now() > next->driver.deadline - next->timeout / 2)
+			end_waiting(next, "the transfer's turn came too late");
+		else
+			start(next);
 		started = true;
 	}
 	return started;
@@ -336,6 +340,7 @@ begin_transfer(const CourierFrame *frame, const char *text)
 	transfer_count++;
 	timeout = driver_milliseconds(&transfer->store->fields, "transfer_timeout");
 	driver->deadline = timeout > 0 ? driver_now() + timeout : 0;
+	transfer->timeout = timeout;
 	transfer->concurrency = (int) driver_milliseconds(&transfer->fields, "concurrency");
 	driver->store = transfer->store->opened;
 	if (driver->store == NULL)

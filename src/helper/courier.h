@@ -58,6 +58,7 @@ typedef struct Transfer
 	uint32_t	number;			/* 0: not in use */
 	Store	   *store;
 	int			concurrency;	/* as BEGIN has it; 0: it waits for none */
+	long		timeout;		/* all it may take, ms; 0: as long as it likes */
 	bool		waiting;		/* for its turn */
 	bool		running;		/* the driver has begun it, and not ended */
 	bool		awake;			/* step is to be called */

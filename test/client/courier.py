@@ -690,6 +690,14 @@ def waiting(courier, server, options):
     courier.wait(first, second)
     check(first.result == 'RETRY' and second.result == 'OK', 'the turn after one that has failed', (told(first), told(second)))
 
+    # with more than half of its time gone it would hardly come to its end
+    short = courier.store(**{**options, 'transfer_timeout': 5000})
+    first = courier.begin(patient, PUT, 'stall', content_of(1000), concurrency=1)
+    late = courier.begin(short, PUT, 'fine', content_of(1000), concurrency=1)
+    before = len(server.seen)
+    courier.wait(first, late)
+    check(late.result == 'CANCELLED' and len(server.seen) <= before + 1, 'a turn that comes too late', told(late))
+
 
 def test_faults(program):
     server = Store()
