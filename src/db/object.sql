@@ -46,7 +46,9 @@ CREATE TABLE mediastore.object (
 	tried pg_catalog.bool NOT NULL DEFAULT false,
 	CONSTRAINT object_state CHECK (state OPERATOR(pg_catalog.=) ANY ('{pending,stored,deleting,dead}'::pg_catalog.text[])),
 	CONSTRAINT object_key UNIQUE (server, key)
-) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500);
+)
+-- half of each page is for what a claim makes of its rows: then no index hears of it
+WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_threshold = 500);
 COMMENT ON SEQUENCE mediastore.object_id_seq IS 'numbers of objects';
 COMMENT ON TABLE mediastore.object IS 'every object at a store: what it holds, and how far it is';
 COMMENT ON COLUMN mediastore.object.state IS
