@@ -221,6 +221,9 @@ sub worker_pid
 sub courier_parent
 {
 	my ($pid) = @_;
+
+	# in another namespace its parent has another number
+	return if (status_of($pid, 'NSpid') // '') =~ /\d\s+\d/;
 	return (cmdline($pid) =~ /mediastore-courier\0(\d+)\0/)[0];
 }
 
