@@ -26,6 +26,7 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "../mediastore.h"
 #include "compat.h"
@@ -42,8 +43,7 @@ PG_FUNCTION_INFO_V1(media_fold_changes);
 #define CHAR "::pg_catalog.\"char\""
 
 static OwnStatement read_changes = {
-	.text = "SELECT c.id, c.kind, EXISTS (SELECT FROM pg_catalog.pg_class AS r WHERE r.oid" EQUAL "c.relation)"
-	" FROM mediastore.change AS c ORDER BY c.id LIMIT $1",
+	.text = "SELECT c.id, c.kind, c.relation::pg_catalog.oid FROM mediastore.change AS c ORDER BY c.id LIMIT $1",
 	.result = SPI_OK_SELECT, .count = 1, .types = {INT8OID}
 };
 
@@ -420,7 +420,7 @@ fold_changes(int most)
 	Datum		values[1];
 	Datum	   *ids;
 	char	   *kinds;
-	bool	   *has_table;
+	Oid		   *relations;
 	int			count;
 	int			done = 0;
 	bool		finished = true;
@@ -430,7 +430,7 @@ fold_changes(int most)
 	count = (int) SPI_processed;
 	ids = (Datum *) palloc(sizeof(Datum) * (Size) Max(count, 1));
 	kinds = (char *) palloc((Size) Max(count, 1));
-	has_table = (bool *) palloc(sizeof(bool) * (Size) Max(count, 1));
+	relations = (Oid *) palloc(sizeof(Oid) * (Size) Max(count, 1));
 	for (int i = 0; i < count; i++)
 	{
 		HeapTuple	tuple = SPI_tuptable->vals[i];
@@ -438,7 +438,7 @@ fold_changes(int most)
 
 		ids[i] = Int64GetDatum(DatumGetInt64(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 1, &is_null)));
 		kinds[i] = DatumGetChar(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 2, &is_null));
-		has_table[i] = DatumGetBool(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &is_null));
+		relations[i] = DatumGetObjectId(SPI_getbinval(tuple, SPI_tuptable->tupdesc, 3, &is_null));
 	}
 	SPI_freetuptable(SPI_tuptable);
 
@@ -452,7 +452,8 @@ fold_changes(int most)
 		if (end > done)
 		{
 			fold_places(number_array(ids + done, end - done),
-						end - done == 1 && kinds[done] == 'a' && has_table[done]);
+						end - done == 1 && kinds[done] == 'a' &&
+						SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relations[done])));
 			done = end;
 			continue;
 		}
